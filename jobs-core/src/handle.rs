@@ -1,0 +1,1 @@
+//! The typed name of a job.

@@ -1,0 +1,7 @@
+//! What a file with jobs in it imports: `use jobs_runner::prelude::*;`.
+
+pub use jobs_core::{BoxError, Failure, JobContext, JobOptions, Outcome, fatal};
+pub use jiff::Timestamp;
+
+/// A `Result` whose error is any error, so that `?` takes all of them.
+pub type Result<T, E = BoxError> = std::result::Result<T, E>;

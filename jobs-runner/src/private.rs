@@ -1,0 +1,1 @@
+//! What generated code names. Not public: it changes with the macros, in any release.
