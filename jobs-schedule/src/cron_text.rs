@@ -170,24 +170,17 @@ fn wrong_count(words: &[Word<'_>]) -> ScheduleError {
             remedy,
         );
     }
-    let count = words.len();
-    if let [_, _, _, _, _, _, seventh] = words {
-        return ScheduleError::new(
-            Kind::FieldCount,
-            seventh.column,
-            "a cron text of 7 fields (with a year) is not supported",
-            format!(
-                "leave {} out: write seconds, minutes, hours, days, months, weekdays",
-                quoted(seventh.text)
-            ),
-        );
-    }
+    let order = "minute, hour, day of month, month, day of week, with the second first if there is one";
+    let remedy = match words {
+        [_, _, _, _, _, _, year] => format!("there is no year field: leave {} out", quoted(year.text)),
+        _ => format!("write {order}"),
+    };
     ScheduleError::new(
         Kind::FieldCount,
         // The first field too many, or the text as a whole.
         words.get(6).map_or(1, |word| word.column),
-        format!("a cron text of {count} {}", if count == 1 { "field" } else { "fields" }),
-        "write 5 (minute, hour, day of month, month, day of week), or 6 with the second first",
+        format!("a cron text has 5 or 6 fields, this one has {}", words.len()),
+        remedy,
     )
 }
 

@@ -37,20 +37,16 @@ const UNITS: &[&str] = &[
 /// # Ok::<(), jobs_schedule::ScheduleError>(())
 /// ```
 pub fn parse(text: &str) -> Result<Duration, ScheduleError> {
-    check_pairs(Word { text, column: 1 })?;
-    let parsed = humantime::parse_duration(text.trim());
-    match parsed {
-        Ok(duration) if duration <= MAX => Ok(duration),
-        // The shape was judged above, so only the size or the fineness can be left to complain of.
-        Ok(_) => Err(too_long(text)),
-        Err(_) if text.contains('.') => Err(ScheduleError::new(
-            Kind::Syntax,
-            column_of_first(text),
-            format!("the fraction in {} cannot be represented", quoted(text.trim())),
-            "write a smaller unit, as in \"1500ms\"",
-        )),
-        Err(_) => Err(too_long(text)),
+    let word = Word { text, column: 1 };
+    if text.trim().is_empty() {
+        return Err(ScheduleError::new(Kind::Empty, 1, "the duration is empty", "write one, as in \"30s\""));
     }
+    let mut sum = Duration::ZERO;
+    let mut at = 0;
+    while let Some(pair) = next_pair(word, &mut at)? {
+        sum = sum.saturating_add(pair);
+    }
+    if sum > MAX { Err(too_long(text)) } else { Ok(sum) }
 }
 
 /// The same, where zero makes no sense.
@@ -106,37 +102,48 @@ fn column_of_first(text: &str) -> usize {
     text.chars().take_while(|c| c.is_whitespace()).count() + 1
 }
 
-/// Walks over `number unit` pairs, so that every mistake has its place and its remedy.
-fn check_pairs(word: Word<'_>) -> Result<(), ScheduleError> {
-    let text = word.text;
-    if text.trim().is_empty() {
-        return Err(ScheduleError::new(Kind::Empty, 1, "the duration is empty", "write one, as in \"30s\""));
+/// One number with its unit. Each is given to humantime alone, so that every mistake has its place and its remedy, and
+/// because the sum of a long text overflows there into a panic.
+fn next_pair(word: Word<'_>, at: &mut usize) -> Result<Option<Duration>, ScheduleError> {
+    let Some((number, start)) = next_number(word, at)? else { return Ok(None) };
+    let rest = &word.text[*at..];
+    let blanks = rest.len() - rest.trim_start().len();
+    let letters = rest[blanks..].find(|c: char| !c.is_alphabetic()).unwrap_or(rest.len() - blanks);
+    let end = *at + blanks + letters;
+    let unit = word.part(*at + blanks, end);
+    if unit.text.is_empty() {
+        return Err(ScheduleError::new(
+            Kind::MissingUnit,
+            number.column,
+            format!("the duration {} has no unit", quoted(number.text)),
+            if number.text.len() < 10 {
+                format!("write \"{}s\"", number.text)
+            } else {
+                "write one behind".to_owned()
+            },
+        ));
     }
-    // humantime's sum of seconds can overflow into a panic; no sensible duration comes near this length.
-    if text.len() > 256 {
-        return Err(too_long(text));
+    check_unit(unit)?;
+    *at = end;
+    let pair = word.part(start, end).text;
+    // 366 days have 17 digits even in nanoseconds.
+    let whole = number.text.split('.').next().unwrap_or_default().trim_start_matches('0');
+    if whole.len() > 17 {
+        return Err(too_long(pair).moved(number.column - 1));
     }
-    let mut at = 0;
-    while let Some(number) = next_number(word, &mut at)? {
-        let rest = &text[at..];
-        let blanks = rest.len() - rest.trim_start().len();
-        let letters = rest[blanks..].find(|c: char| !c.is_alphabetic()).unwrap_or(rest.len() - blanks);
-        let unit = word.part(at + blanks, at + blanks + letters);
-        if unit.text.is_empty() {
-            return Err(ScheduleError::new(
-                Kind::MissingUnit,
-                number.column,
-                format!("the duration {} has no unit", quoted(number.text)),
-                format!("write \"{}s\"", number.text),
-            ));
-        }
-        check_unit(unit)?;
-        at += blanks + letters;
+    match humantime::parse_duration(pair) {
+        Ok(duration) => Ok(Some(duration)),
+        Err(_) if number.text.contains('.') => Err(ScheduleError::new(
+            Kind::Syntax,
+            number.column,
+            format!("the fraction in {} cannot be represented", quoted(pair)),
+            "write a smaller unit, as in \"1500ms\"",
+        )),
+        Err(_) => Err(too_long(pair).moved(number.column - 1)),
     }
-    Ok(())
 }
 
-fn next_number<'a>(word: Word<'a>, at: &mut usize) -> Result<Option<Word<'a>>, ScheduleError> {
+fn next_number<'a>(word: Word<'a>, at: &mut usize) -> Result<Option<(Word<'a>, usize)>, ScheduleError> {
     let rest = &word.text[*at..];
     let start = *at + rest.len() - rest.trim_start().len();
     if start == word.text.len() {
@@ -156,7 +163,7 @@ fn next_number<'a>(word: Word<'a>, at: &mut usize) -> Result<Option<Word<'a>>, S
         ));
     }
     *at = start + length;
-    Ok(Some(number))
+    Ok(Some((number, start)))
 }
 
 fn check_unit(unit: Word<'_>) -> Result<(), ScheduleError> {

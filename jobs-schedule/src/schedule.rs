@@ -184,7 +184,6 @@ fn bundled(name: &str) -> Result<TimeZone, ScheduleError> {
 }
 
 #[cfg(test)]
-#[path = "corpus_test.rs"]
 mod corpus_test;
 
 impl FromStr for Schedule {

@@ -27,7 +27,7 @@ struct Case {
 }
 
 fn cases() -> Vec<Case> {
-    let text = include_str!("../tests/cron-corpus.jsonl");
+    let text = include_str!("../../tests/cron-corpus.jsonl");
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
