@@ -13,6 +13,9 @@ use crate::words::Word;
 /// The longest duration that is accepted: 366 days.
 pub const MAX: Duration = Duration::from_secs(366 * 86_400);
 
+/// Far beyond any that is meant; it bounds the work that garbage makes.
+const MAX_TEXT: usize = 1_024;
+
 const UNITS: &[&str] = &[
     "ns", "nsec", "nanos", "us", "usec", "µs", "ms", "msec", "millis", "s", "sec", "secs", "second",
     "seconds", "m", "min", "mins", "minute", "minutes", "h", "hr", "hrs", "hour", "hours", "d", "day",
@@ -22,7 +25,7 @@ const UNITS: &[&str] = &[
 /// Parses numbers with units, from nanoseconds to weeks; zero is allowed.
 ///
 /// # Errors
-/// Empty text, a number without unit, an unknown unit, months and years, more than [`MAX`].
+/// Empty text, a number without unit, an unknown unit, months and years, more than [`MAX`], a text above 1,024 bytes.
 ///
 /// ```
 /// use std::time::Duration;
@@ -40,6 +43,14 @@ pub fn parse(text: &str) -> Result<Duration, ScheduleError> {
     let word = Word { text, column: 1 };
     if text.trim().is_empty() {
         return Err(ScheduleError::new(Kind::Empty, 1, "the duration is empty", "write one, as in \"30s\""));
+    }
+    if text.len() > MAX_TEXT {
+        return Err(ScheduleError::new(
+            Kind::TooLong,
+            1,
+            format!("the text of a duration has more than {MAX_TEXT} bytes"),
+            "write each unit once, as in \"1h 30m\"",
+        ));
     }
     let mut sum = Duration::ZERO;
     let mut at = 0;

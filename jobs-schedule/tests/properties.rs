@@ -1,0 +1,259 @@
+//! What holds for every schedule and every instant.
+#![cfg(feature = "search")]
+
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use jobs_schedule::{Expression, Schedule, duration, zone};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+const ZONES: &[&str] = &[
+    "UTC",
+    "America/New_York",
+    "Europe/London",
+    "Australia/Lord_Howe",
+    "America/Havana",
+    "America/Sao_Paulo",
+    "Asia/Kathmandu",
+    "Pacific/Apia",
+    "Pacific/Chatham",
+    "Africa/Casablanca",
+    "Antarctica/Troll",
+    "Asia/Tehran",
+];
+
+fn value(first: u32, last: u32) -> impl Strategy<Value = String> {
+    prop_oneof![
+        3 => (first..=last).prop_map(|value| value.to_string()),
+        1 => (first..=last, first..=last).prop_map(|(a, b)| format!("{}-{}", a.min(b), a.max(b))),
+        1 => (first..=last, first..=last, 1u32..70)
+            .prop_map(|(a, b, step)| format!("{}-{}/{step}", a.min(b), a.max(b))),
+    ]
+}
+
+fn field(first: u32, last: u32) -> impl Strategy<Value = String> {
+    prop_oneof![
+        3 => Just("*".to_owned()),
+        1 => (1u32..40).prop_map(|step| format!("*/{step}")),
+        4 => vec(value(first, last), 1..4).prop_map(|items| items.join(",")),
+        1 => (value(first, last), 1u32..40).prop_map(|(item, step)| format!("*/{step},{item}")),
+        1 => value(first, last).prop_map(|item| format!("{item},*")),
+    ]
+}
+
+fn cron() -> impl Strategy<Value = String> {
+    let second = prop_oneof![3 => Just(String::new()), 1 => field(0, 59).prop_map(|text| text + " ")];
+    let and = prop_oneof![4 => Just(""), 1 => Just(" and")];
+    (second, field(0, 59), field(0, 23), field(1, 31), field(1, 12), field(0, 7), and).prop_map(
+        |(second, minute, hour, day, month, weekday, and)| {
+            format!("{second}{minute} {hour} {day} {month} {weekday}{and}")
+        },
+    )
+}
+
+fn any_schedule() -> impl Strategy<Value = Schedule> {
+    let cron = (cron(), proptest::sample::select(ZONES))
+        .prop_filter_map("never fires", |(text, zone)| Schedule::parse(&text, zone).ok());
+    let interval = (1u64..40_000_000_000)
+        .prop_filter_map("too long", |millis| Schedule::every(Duration::from_millis(millis)).ok());
+    prop_oneof![8 => cron, 1 => interval]
+}
+
+fn instant() -> impl Strategy<Value = Timestamp> {
+    // From 1975 to 2125 mostly, and near the ends of time.
+    prop_oneof![
+        8 => (157_766_400_000i64..4_891_363_200_000).prop_map(|ms| Timestamp::from_millisecond(ms).unwrap()),
+        1 => (-3_000_000_000_000i64..0).prop_map(|ms| Timestamp::from_millisecond(ms).unwrap()),
+        1 => (0i64..4_000_000_000).prop_map(|ms| Timestamp::MAX - SignedDuration::from_millis(ms)),
+        1 => (0i64..4_000_000_000).prop_map(|ms| Timestamp::MIN + SignedDuration::from_millis(ms)),
+    ]
+}
+
+/// An instant within some hours of a change of the zone's clock.
+fn near_a_change(schedule: &Schedule, instant: Timestamp, hours: i64) -> Timestamp {
+    let tz = TimeZone::get(schedule.zone()).unwrap();
+    let change = tz.following(instant).next().map(|change| change.timestamp());
+    change.and_then(|at| at.checked_add(SignedDuration::from_mins(hours)).ok()).unwrap_or(instant)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn ticks_strictly_increase(schedule in any_schedule(), start in instant(), minutes in -240i64..240) {
+        for start in [start, near_a_change(&schedule, start, minutes)] {
+            let mut at = start;
+            for _ in 0..12 {
+                let Some(next) = schedule.next_after(at) else { break };
+                prop_assert!(next > at, "{schedule:?}: {next} after {at}");
+                at = next;
+            }
+        }
+    }
+
+    #[test]
+    fn from_one_tick_until_just_before_the_next_the_answer_is_the_same(
+        schedule in any_schedule(), start in instant(), minutes in -240i64..240, part in 0.0f64..1.0,
+    ) {
+        for start in [start, near_a_change(&schedule, start, minutes)] {
+            let Some(first) = schedule.next_after(start) else { continue };
+            let Some(second) = schedule.next_after(first) else { continue };
+            let between = first.as_millisecond() as f64 * (1.0 - part) + second.as_millisecond() as f64 * part;
+            let between = Timestamp::from_millisecond(between as i64).unwrap().clamp(first, second);
+            if between < second {
+                prop_assert_eq!(schedule.next_after(between), Some(second), "{:?} after {}", schedule, between);
+            }
+            let just_before = second - SignedDuration::from_nanos(1);
+            prop_assert_eq!(schedule.next_after(just_before), Some(second));
+            // And from before the first one, however close.
+            prop_assert_eq!(schedule.next_after(first - SignedDuration::from_nanos(1)), Some(first));
+        }
+    }
+
+    #[test]
+    fn the_canonical_text_is_the_same_schedule(schedule in any_schedule(), start in instant()) {
+        let text = schedule.to_string();
+        let again = Schedule::parse(&text, schedule.zone()).unwrap();
+        prop_assert_eq!(&again, &schedule, "{}", text);
+        prop_assert_eq!(again.to_string(), text);
+        prop_assert_eq!(again.fingerprint(), schedule.fingerprint());
+        prop_assert_eq!(again.next_after(start), schedule.next_after(start));
+    }
+
+    #[test]
+    fn a_minute_or_hour_that_begins_with_a_star_fires_at_every_fitting_reading_of_the_wall(
+        minute in field(0, 59), hour in field(0, 23), day in proptest::sample::select(&["*", "*/2", "1-31"][..]),
+        zone in proptest::sample::select(ZONES), start in instant(), minutes in -240i64..240,
+    ) {
+        prop_assume!(minute.starts_with('*') || hour.starts_with('*'));
+        let schedule = Schedule::parse(&format!("{minute} {hour} {day} * *"), zone).unwrap();
+        let by_utc: Schedule = schedule.to_string().parse().unwrap();
+        let tz = TimeZone::get(zone).unwrap();
+        let start = near_a_change(&schedule, start, minutes);
+        prop_assume!(start < Timestamp::MAX - SignedDuration::from_hours(200));
+        let start = Timestamp::from_second(start.as_second() / 60 * 60).unwrap();
+        // Offsets of whole minutes only: before about 1975 some are not.
+        prop_assume!(start.as_second() > 200_000_000);
+        // The civil search in UTC is checked against croner; here it says whether one wall minute fits.
+        let fits = |at: Timestamp| {
+            let wall = at.as_second() + i64::from(tz.to_offset(at).seconds());
+            by_utc.next_after(Timestamp::from_second(wall - 1).unwrap()) == Some(Timestamp::from_second(wall).unwrap())
+        };
+        let expected = (1..=3 * 1_440).map(|minute| start + SignedDuration::from_mins(minute)).find(|at| fits(*at));
+        let found = schedule.next_after(start);
+        match expected {
+            Some(expected) => prop_assert_eq!(found, Some(expected), "{:?} after {}", schedule, start),
+            None => prop_assert!(found.is_none_or(|found| found > start + SignedDuration::from_hours(72))),
+        }
+    }
+
+    #[test]
+    fn a_fixed_time_runs_once_a_day_in_every_zone(
+        minute in 0u32..60, hour in 0u32..24, zone in proptest::sample::select(ZONES), start in instant(),
+    ) {
+        prop_assume!(start.as_second() > 400_000_000 && start.as_second() < 4_800_000_000);
+        let schedule = Schedule::parse(&format!("{minute} {hour} * * *"), zone).unwrap();
+        let tz = TimeZone::get(zone).unwrap();
+        let mut days = Vec::new();
+        let mut at = near_a_change(&schedule, start, -4_000);
+        for _ in 0..8 {
+            at = schedule.next_after(at).unwrap();
+            days.push(tz.to_datetime(at).date());
+        }
+        for pair in days.windows(2) {
+            let (a, b) = (pair[0], pair[1]);
+            // Apia and a few others left a whole day out.
+            let skipped_day = (a.tomorrow().unwrap().tomorrow().unwrap() == b)
+                && tz.to_ambiguous_timestamp(a.tomorrow().unwrap().at(12, 0, 0, 0)).is_ambiguous();
+            prop_assert!(a.tomorrow().unwrap() == b || skipped_day, "{:?}: {} then {}", schedule, a, b);
+        }
+    }
+
+    #[test]
+    fn an_interval_ticks_at_the_multiples_since_the_epoch(millis in 1u64..31_622_400_000, start in instant()) {
+        let schedule = Schedule::every(Duration::from_millis(millis)).unwrap();
+        let Some(next) = schedule.next_after(start) else { return Ok(()) };
+        prop_assert_eq!(next.as_millisecond().rem_euclid(millis as i64), 0);
+        prop_assert!(next > start && next.as_nanosecond() - start.as_nanosecond() <= i128::from(millis) * 1_000_000);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_macro_accepts_what_the_runner_accepts(text in text(), zone in proptest::sample::select(&["UTC", "Europe/Paris"][..])) {
+        let by_macro = Expression::parse(&text);
+        let by_runner = Schedule::parse(&text, zone);
+        match (&by_macro, &by_runner) {
+            (Ok(expression), Ok(schedule)) => prop_assert_eq!(expression, schedule.expression()),
+            (Err(a), Err(b)) => prop_assert_eq!(a, b),
+            // Only a zone beside what takes none is the runner's to refuse, and the macro asks `takes_zone`.
+            (Ok(expression), Err(_)) => prop_assert!(!expression.takes_zone() && zone != "UTC", "{text:?}"),
+            (Err(_), Ok(_)) => prop_assert!(false, "{text:?}"),
+        }
+        if let Ok(schedule) = by_runner {
+            let _ = schedule.next_after(Timestamp::MIN);
+            let _ = schedule.next_after(Timestamp::MAX);
+            let _ = schedule.next_after(Timestamp::UNIX_EPOCH);
+        }
+    }
+
+    #[test]
+    fn garbage_is_an_error_and_never_a_panic(text in any::<String>()) {
+        for error in [Expression::parse(&text).err(), duration::parse(&text).err(), zone::check(&text).err()].into_iter().flatten() {
+            prop_assert!(error.column() >= 1 && error.column() <= text.chars().count() + 1);
+            prop_assert!(!error.to_string().is_empty());
+        }
+    }
+
+    #[test]
+    fn a_duration_written_is_the_duration_read(millis in 0u64..31_622_400_000, nanos in 0u64..1_000_000) {
+        let duration = Duration::from_millis(millis) + Duration::from_nanos(nanos);
+        prop_assert_eq!(duration::parse(&duration::format(duration)), Ok(duration));
+    }
+
+    #[test]
+    fn an_instant_is_read_as_jiff_reads_it(ms in -62_167_219_200_000i64..253_402_207_200_000, minutes in -1_439i32..1_440, upper in any::<bool>()) {
+        let instant = Timestamp::from_millisecond(ms).unwrap();
+        let text = instant.display_with_offset(jiff::tz::Offset::from_seconds(minutes * 60).unwrap()).to_string();
+        prop_assume!(!text.starts_with('-'));
+        let text = if upper { text } else { text.to_lowercase() };
+        let expression = Expression::parse(&text).map_err(|error| TestCaseError::fail(format!("{text}: {error}")))?;
+        prop_assert_eq!(expression.as_instant_millis(), Some(ms), "{}", text);
+        prop_assert_eq!(expression.to_string().parse::<Timestamp>().unwrap(), instant);
+        prop_assert_eq!(Schedule::at(instant).to_string(), expression.to_string());
+    }
+}
+
+/// Texts near the grammar: valid ones, and mixtures of its signs.
+fn text() -> impl Strategy<Value = String> {
+    let word = prop_oneof![
+        "[0-9*,/-]{1,6}",
+        "[a-zA-Z]{1,4}",
+        "[0-9]{1,3}(ns|us|ms|s|m|h|d|w|M|y| hours)",
+        "@[a-z]{1,8}",
+        "(every|@every|@daily|and|MON|sun-fri|L|15W|5#2|\\?|H|0~9)",
+        "20[0-9]{2}-[0-9]{1,2}-[0-9]{1,2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,4})?(Z|[+-][0-9]{2}:[0-9]{2})?)?",
+    ];
+    prop_oneof![
+        2 => cron(),
+        3 => vec(word, 0..8).prop_map(|words| words.join(" ")),
+        1 => "[ -~]{0,40}",
+    ]
+}
+
+#[test]
+fn a_megabyte_of_anything_is_judged_at_once() {
+    let started = std::time::Instant::now();
+    for piece in ["1,", "*/", "1-", "0 ", "5m ", "@", "9", "MON,", " ", "1h", "2026-", "é", "-", "1.5"] {
+        let text = piece.repeat(1_000_000 / piece.len());
+        let _ = Expression::parse(&text);
+        let _ = Expression::parse(&format!("{text} * * * *"));
+        let _ = duration::parse(&text);
+        let _ = zone::check(&text);
+    }
+    assert!(started.elapsed() < Duration::from_secs(20), "took {:?}", started.elapsed());
+}
