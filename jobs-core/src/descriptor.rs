@@ -3,15 +3,17 @@
 //! One [`GroupBlock`] per `#[cron_group]` impl block, in a `static` that `inventory` finds. Everything here is
 //! written by macros and read by the runner; users meet none of it.
 
+pub use inventory;
 use std::{
     any::{Any, TypeId},
+    collections::BTreeSet,
     fmt,
     marker::PhantomData,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{Body, BoxError, JobContext, options::Declared, outcome::Finish};
 
@@ -33,6 +35,32 @@ pub struct Location {
     pub line: u32,
     /// The column, counted from 1.
     pub column: u32,
+}
+
+impl<'de> Deserialize<'de> for Location {
+    /// A place in another binary. Its file's name is kept for ever, so that it is like any other place; there are
+    /// as many as a program has files.
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        static FILES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+        let Place { file, line, column } = Place::deserialize(d)?;
+        let mut files = FILES.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = match files.get(&*file) {
+            Some(known) => *known,
+            None => {
+                let kept: &'static str = file.leak();
+                files.insert(kept);
+                kept
+            }
+        };
+        Ok(Self { file, line, column })
+    }
+}
+
+#[derive(Deserialize)]
+struct Place {
+    file: String,
+    line: u32,
+    column: u32,
 }
 
 impl fmt::Display for Location {

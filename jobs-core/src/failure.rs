@@ -10,7 +10,6 @@ pub type BoxError = Box<dyn Error + Send + Sync>;
 
 /// One failed attempt, as it is kept with the item.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
 pub struct Failure {
     /// What kind of end it was.
     pub kind: FailureKind,

@@ -5,30 +5,53 @@
 //! those who write a store.
 
 mod body;
+#[doc(hidden)]
+pub mod call;
+mod chunk;
 mod context;
 #[doc(hidden)]
 pub mod descriptor;
 mod failure;
+mod filter;
 mod handle;
 mod id;
-mod items;
+#[doc(hidden)]
+pub mod items;
+mod link;
 mod options;
 mod outcome;
-mod page;
+#[doc(hidden)]
+pub mod page;
+mod pause;
+mod policy;
 mod report;
-mod returns;
+#[doc(hidden)]
+pub mod returns;
+mod store;
 mod time;
+mod timetable;
+mod wakeups;
 
 pub use body::{Body, BodyWriter, MAX_BYTES, MAX_ITEMS};
+pub use chunk::{Chunk, FORMAT, Header, ItemOptions, Stage, Undecodable};
 pub use context::{Delivery, JobContext};
 pub use descriptor::{BoxFuture, Location};
 pub use failure::{BoxError, Failure, FailureKind, Fatal, fatal};
+pub use filter::{DeadFilter, RunFilter};
+pub use handle::{AsJob, Job};
 pub use id::{ItemId, ParseIdError, RunId, SessionId, Token};
+pub use link::{Declaration, Link};
 #[doc(hidden)]
 pub use options::Declared;
 pub use options::{Backoff, CatchUp, JobOptions, Overlap};
 #[doc(hidden)]
 pub use outcome::Finish;
 pub use outcome::Outcome;
-pub use report::Trigger;
+pub use page::Page;
+pub use pause::{PAUSES, covers, pause_cell, pause_cells};
+pub use policy::*;
+pub use report::*;
+pub use store::*;
 pub use time::Millis;
+pub use timetable::Timetable;
+pub use wakeups::{Marks, Waker, Wakeups};

@@ -1,6 +1,9 @@
 //! What became of runs, ticks and items, as users see it.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use crate::{Failure, FailureKind, ItemId, Location, RunId};
 
 /// What made a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -16,4 +19,276 @@ pub enum Trigger {
     Enqueued,
     /// Dead items that were given another chance.
     Requeued,
+}
+
+/// How far a run is, or how it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum RunState {
+    /// Stored; no attempt has begun.
+    Queued,
+    /// The query is running, or waits for its next attempt.
+    Filling,
+    /// Items are waiting or running.
+    Working,
+    /// Over, and no item is dead; also when there was none.
+    Succeeded,
+    /// Over; some items are dead, but not all.
+    Partial,
+    /// Over; all items are dead, or the query failed for good.
+    Failed,
+    /// Over by `cancel`.
+    Cancelled,
+}
+
+impl RunState {
+    /// Whether the run is over.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Partial | Self::Failed | Self::Cancelled)
+    }
+}
+
+/// How many items of a run ended how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Items in all; without a query 1.
+    pub total: u64,
+    /// Done.
+    pub ok: u64,
+    /// Attempts after the first, over all items.
+    pub retries: u64,
+    /// Dead: out of attempts, fatal, poison or undecodable.
+    pub dead: u64,
+    /// Discarded by their handler.
+    pub discarded: u64,
+    /// Not started before they expired.
+    pub expired: u64,
+    /// Cancelled.
+    pub cancelled: u64,
+}
+
+impl Counts {
+    /// How many items have ended, in whatever way.
+    #[must_use]
+    pub fn ended(&self) -> u64 {
+        self.ok + self.dead + self.discarded + self.expired + self.cancelled
+    }
+}
+
+/// Failed attempts of a run that say the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorGroup {
+    /// What kind of end it was.
+    pub kind: FailureKind,
+    /// The error's text.
+    pub message: String,
+    /// How many attempts failed with it, the query's included.
+    pub count: u64,
+    /// The first item that did.
+    pub sample: ItemId,
+}
+
+impl ErrorGroup {
+    /// The most groups kept for a run. Failures that fit in none of them are counted in the last.
+    pub const MAX: usize = 32;
+
+    /// Counts a failed attempt of `item`.
+    pub fn count_in(groups: &mut Vec<Self>, item: ItemId, failure: &Failure) {
+        let same = |g: &Self| g.kind == failure.kind && g.message == failure.message;
+        match groups.iter().position(same) {
+            Some(found) => groups[found].count += 1,
+            None if groups.len() < Self::MAX => groups.push(Self {
+                kind: failure.kind,
+                message: failure.message.clone(),
+                count: 1,
+                sample: item,
+            }),
+            None => groups[Self::MAX - 1].count += 1,
+        }
+    }
+}
+
+/// What became of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunReport {
+    /// The run.
+    pub id: RunId,
+    /// The job's id.
+    pub job: String,
+    /// What made it.
+    pub trigger: Trigger,
+    /// The scheduled instant; `None` when run by hand or requeued.
+    pub tick: Option<Timestamp>,
+    /// How far it is, or how it ended.
+    pub state: RunState,
+    /// How many items ended how.
+    pub counts: Counts,
+    /// Its failed attempts, grouped by what they say, in the order of their first.
+    pub errors: Vec<ErrorGroup>,
+    /// When it was stored.
+    pub started_at: Timestamp,
+    /// When its last item ended.
+    pub finished_at: Option<Timestamp>,
+    /// What `run` noted.
+    pub note: Option<String>,
+}
+
+impl RunReport {
+    /// A run that was stored now, with nothing done.
+    #[must_use]
+    pub fn new(id: RunId, job: impl Into<String>, trigger: Trigger, started_at: Timestamp) -> Self {
+        let (job, state, counts) = (job.into(), RunState::Queued, Counts::default());
+        let (tick, errors, finished_at, note) = (None, Vec::new(), None, None);
+        Self { id, job, trigger, tick, state, counts, errors, started_at, finished_at, note }
+    }
+
+    /// The report if the run succeeded, and an error that says what failed if it did not: for `?` in `main`.
+    ///
+    /// # Errors
+    /// [`RunFailed`] unless the state is [`RunState::Succeeded`].
+    pub fn ok(self) -> Result<Self, RunFailed> {
+        if self.state == RunState::Succeeded { Ok(self) } else { Err(RunFailed { report: Box::new(self) }) }
+    }
+}
+
+/// A run that did not succeed.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+#[error("run {} of `{}` {}", report.id, report.job, story(report))]
+pub struct RunFailed {
+    /// What became of it.
+    pub report: Box<RunReport>,
+}
+
+/// `main` prints an error's `Debug`.
+impl std::fmt::Debug for RunFailed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
+}
+
+fn story(report: &RunReport) -> String {
+    let Counts { total, dead, .. } = report.counts;
+    let mut story = match report.state {
+        RunState::Cancelled => "was cancelled".to_owned(),
+        RunState::Failed if dead < total || total == 0 => "failed: its query failed for good".to_owned(),
+        RunState::Failed | RunState::Partial => format!("failed: {dead} of {total} items are dead"),
+        _ => "is not over".to_owned(),
+    };
+    for error in report.errors.iter().take(3) {
+        story += &format!("; {} × {}", error.count, error.message);
+    }
+    story
+}
+
+/// What became of a scheduled instant, or of neighbouring ones that did not fire.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TickInfo {
+    /// The instant, or the first of them.
+    pub tick: Timestamp,
+    /// The last of them.
+    pub last: Timestamp,
+    /// How many there are.
+    pub count: u64,
+    /// What became of them.
+    pub verdict: Verdict,
+    /// The run, if one was made.
+    pub run: Option<RunId>,
+}
+
+impl TickInfo {
+    /// One instant that fired.
+    #[must_use]
+    pub fn fired(tick: Timestamp, verdict: Verdict, run: RunId) -> Self {
+        Self { tick, last: tick, count: 1, verdict, run: Some(run) }
+    }
+
+    /// Instants that did not fire.
+    #[must_use]
+    pub fn passed(tick: Timestamp, last: Timestamp, count: u64, verdict: Verdict) -> Self {
+        Self { tick, last, count, verdict, run: None }
+    }
+
+    /// Takes the next record into this one if neither fired and both say the same.
+    pub fn merge(&mut self, next: &Self) -> bool {
+        let same = self.run.is_none() && next.run.is_none() && self.verdict == next.verdict;
+        if same {
+            self.last = next.last;
+            self.count += next.count;
+        }
+        same
+    }
+}
+
+/// What became of a scheduled instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// It fired on time.
+    Fired,
+    /// It fired by catch-up (noticed more than 10 s late), or later than `late_after`.
+    Late,
+    /// It was passed over on purpose.
+    Skipped(SkipReason),
+    /// Nothing ran when it was due, and `catch_up` dropped it.
+    Missed,
+}
+
+/// Why a tick was passed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum SkipReason {
+    /// The last run was busy.
+    Overlap,
+    /// The job was paused.
+    Paused,
+    /// It waited for the last run, and a newer tick took its place (`overlap = "queue"`).
+    Replaced,
+}
+
+/// An item that will not be tried again by itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeadItem {
+    /// The item.
+    pub id: ItemId,
+    /// The job's id.
+    pub job: String,
+    /// The run it was part of.
+    pub run: Option<RunId>,
+    /// What the handler was given.
+    pub payload: serde_json::Value,
+    /// The failed attempts, oldest first; of more than 100 the newest.
+    pub attempts: Vec<Failure>,
+}
+
+impl DeadItem {
+    /// The most failed attempts that are kept of one item.
+    pub const MAX_ATTEMPTS: usize = 100;
+
+    /// A dead item of a job.
+    #[must_use]
+    pub fn new(id: ItemId, job: impl Into<String>, payload: serde_json::Value) -> Self {
+        Self { id, job: job.into(), run: None, payload, attempts: Vec::new() }
+    }
+}
+
+/// What is known of a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobInfo {
+    /// `group.name`.
+    pub id: String,
+    /// The group's name.
+    pub group: String,
+    /// The job's name in its group.
+    pub name: String,
+    /// When it is due, in canonical form; `None` for a job that runs on demand.
+    pub schedule: Option<String>,
+    /// The zone of the schedule.
+    pub tz: String,
+    /// The next tick.
+    pub next: Option<Timestamp>,
+    /// The note, if the job is paused.
+    pub paused: Option<String>,
+    /// Where it is declared.
+    pub location: Location,
 }

@@ -3,6 +3,7 @@
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
+mod memory;
 pub mod prelude;
 
 pub use jiff::Timestamp;

@@ -1,0 +1,72 @@
+//! What generated code calls to reach a method: its instance, its context and its item.
+//!
+//! Each function is generic over one type alone, so that a program with a hundred jobs compiles it once per type
+//! and not once per job.
+
+use std::{any::type_name, sync::Arc};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    BoxFuture, JobContext,
+    descriptor::{AnyGroup, DecodeError},
+};
+
+/// The instance as its own type.
+pub fn group<G: Send + Sync + 'static>(group: &AnyGroup) -> Arc<G> {
+    let Ok(group) = Arc::clone(group).downcast() else {
+        // The runner finds the instance by the `type_id` of the very block whose job it calls.
+        unreachable!("the instance of another group was given to `{}`", type_name::<G>())
+    };
+    group
+}
+
+/// What a reference parameter of a method may refer to.
+#[diagnostic::on_unimplemented(
+    message = "a parameter taken by reference is the context, and `{Self}` is not `JobContext`",
+    label = "expected `&JobContext`",
+    note = "the context is taken by reference, `&JobContext`; an item is taken by value"
+)]
+pub trait Context {
+    /// The context as this type.
+    fn of(cx: &JobContext) -> &Self;
+}
+
+impl Context for JobContext {
+    fn of(cx: &JobContext) -> &Self {
+        cx
+    }
+}
+
+/// The context for a parameter taken by reference.
+pub fn context<C: Context>(cx: &JobContext) -> &C {
+    C::of(cx)
+}
+
+/// What a store can keep and give back to another process: items and cursors.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be stored, and items and cursors are: they travel through the store as JSON",
+    label = "cannot be stored",
+    note = "derive `serde::Serialize` and `serde::Deserialize` for it; it must own what it holds and be `Send`"
+)]
+pub trait Stored: Serialize + DeserializeOwned + Send + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + DeserializeOwned + Send + 'static> Stored for T {}
+
+/// A stored item as what the handler takes.
+pub fn item<T: Stored>(stored: &[u8]) -> Result<T, DecodeError> {
+    serde_json::from_slice(stored).map_err(|error| undecodable(type_name::<T>(), &error))
+}
+
+fn undecodable(item: &'static str, error: &serde_json::Error) -> DecodeError {
+    DecodeError { item, message: error.to_string() }
+}
+
+/// Boxes the call of a method. The name is what the compiler prints below a future that is not `Send`.
+pub fn hold_only_what_is_send_across_an_await<'a, F>(call: F) -> BoxFuture<'a, F::Output>
+where
+    F: Future + Send + 'a,
+{
+    Box::pin(call)
+}

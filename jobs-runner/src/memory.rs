@@ -1,0 +1,187 @@
+//! The memory store: everything in this process, gone with it.
+
+mod cells;
+mod granting;
+mod items;
+mod job;
+mod lease;
+mod queue;
+mod run;
+mod schedules;
+mod session;
+mod state;
+mod upkeep;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jobs_core::{
+    Append, Appended, Attach, Attached, Beat, Cell, Completion, DeadFilter, DeadItem, Fire, Firing, JobRecord,
+    Millis, Pass, Passing, Pulse, PutCell, Reaped, Reply, RunFilter, RunId, RunReport, SessionId, Settle, Settled,
+    Store, StoreResult, TickInfo, Waker, Wakeups, Want,
+};
+
+use state::State;
+
+/// A store in memory: for tests, and for a program whose jobs may be forgotten when it ends.
+///
+/// Clones share what is stored. Items are kept as JSON, so what a durable store cannot keep fails here too. The
+/// work is done inside each call, on the caller's thread.
+#[derive(Clone)]
+pub struct MemoryStore {
+    shared: Arc<Shared>,
+    clock: Arc<dyn Fn() -> Millis + Send + Sync>,
+    offset: i64,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    waker: Waker,
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MemoryStore").field("offset", &self.offset).finish_non_exhaustive()
+    }
+}
+
+impl MemoryStore {
+    /// An empty store on the system's clock.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_clock(|| jiff::Timestamp::now().into())
+    }
+
+    /// An empty store on another clock.
+    #[must_use]
+    pub fn with_clock(clock: impl Fn() -> Millis + Send + Sync + 'static) -> Self {
+        Self { shared: Arc::default(), clock: Arc::new(clock), offset: 0 }
+    }
+
+    /// What is stored here, seen through a clock that is shifted by so many milliseconds: a test hook.
+    #[must_use]
+    pub fn shifted(&self, millis: i64) -> Self {
+        Self { offset: self.offset + millis, ..self.clone() }
+    }
+
+    /// One step: nothing else happens in between, and those who wait for what it did are told.
+    fn step<T: Send + 'static>(&self, step: impl FnOnce(&mut State, Millis) -> T) -> StoreResult<'_, T> {
+        let now = Millis((self.clock)().0 + self.offset);
+        let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let value = step(&mut state, now);
+        let marks = state.marks;
+        drop(state);
+        self.shared.waker.raise(marks);
+        Box::pin(std::future::ready(Ok(Reply { now, value })))
+    }
+}
+
+impl Store for MemoryStore {
+    fn attach(&self, attach: Attach) -> StoreResult<'_, Attached> {
+        self.step(|state, now| state.attach(attach, now))
+    }
+
+    fn detach(&self, session: SessionId) -> StoreResult<'_, ()> {
+        self.step(|state, now| state.detach(session, now))
+    }
+
+    fn beat(&self, beat: Beat) -> StoreResult<'_, Pulse> {
+        self.step(|state, now| state.beat(&beat, now))
+    }
+
+    fn fire(&self, session: Option<SessionId>, fires: Vec<Fire>, want: Want) -> StoreResult<'_, Vec<Firing>> {
+        self.step(|state, now| state.fire(session, fires, &want, now))
+    }
+
+    fn pass(&self, passes: Vec<Pass>) -> StoreResult<'_, Vec<Passing>> {
+        self.step(|state, now| passes.into_iter().map(|pass| state.pass(pass, now)).collect())
+    }
+
+    fn append(&self, append: Append) -> StoreResult<'_, Appended> {
+        self.step(|state, now| state.append(append, now))
+    }
+
+    fn settle(&self, settle: Settle) -> StoreResult<'_, Settled> {
+        self.step(|state, now| state.settle(settle, now))
+    }
+
+    fn complete(&self, run: RunId, finish: bool) -> StoreResult<'_, Completion> {
+        self.step(|state, now| state.complete(run, finish, now))
+    }
+
+    fn cancel(&self, run: RunId) -> StoreResult<'_, Option<bool>> {
+        self.step(|state, now| state.cancel(run, now))
+    }
+
+    fn reap(&self, session: SessionId) -> StoreResult<'_, Reaped> {
+        self.step(|state, now| state.reap(session, now))
+    }
+
+    fn prune(&self, limit: usize) -> StoreResult<'_, usize> {
+        self.step(|state, now| state.prune(limit, now))
+    }
+
+    fn completable(&self, limit: usize) -> StoreResult<'_, Vec<RunId>> {
+        self.step(|state, _| state.ended.iter().copied().take(limit).collect())
+    }
+
+    fn get(&self, name: &str) -> StoreResult<'_, Option<Cell>> {
+        self.step(|state, now| state.get(name, now))
+    }
+
+    fn list(&self, prefix: &str) -> StoreResult<'_, Vec<(String, Cell)>> {
+        self.step(|state, now| state.list(prefix, now))
+    }
+
+    fn put_if(&self, name: &str, expected: u64, put: PutCell) -> StoreResult<'_, Result<u64, Option<Cell>>> {
+        self.step(|state, now| state.put_if(name, expected, put, now))
+    }
+
+    fn jobs(&self) -> StoreResult<'_, Vec<JobRecord>> {
+        self.step(|state, now| {
+            let live = |id: &str| state.sessions.values().any(|s| s.is_alive(now) && s.links.contains_key(id));
+            let record = |(id, job): (&Arc<str>, &job::Job)| JobRecord {
+                link: job.link.clone(),
+                schedule: job.schedule.as_ref().map(|cursor| cursor.state.clone()),
+                live: live(id),
+                waiting: job.ready() + job.delayed,
+            };
+            state.jobs.iter().map(record).collect()
+        })
+    }
+
+    fn run(&self, run: RunId) -> StoreResult<'_, Option<RunReport>> {
+        self.step(|state, _| state.runs.get(&run).map(run::Run::report))
+    }
+
+    fn runs(&self, filter: RunFilter) -> StoreResult<'_, Vec<RunReport>> {
+        self.step(|state, _| {
+            let reports = state.runs.values().rev().map(run::Run::report);
+            reports.filter(|report| filter.matches(report)).take(filter.max()).collect()
+        })
+    }
+
+    fn ticks(&self, schedule: &str, limit: usize) -> StoreResult<'_, Vec<TickInfo>> {
+        self.step(|state, _| {
+            let cursor = state.jobs.get(schedule).and_then(|job| job.schedule.as_ref());
+            cursor.map(|c| c.verdicts.iter().rev().take(limit).cloned().collect()).unwrap_or_default()
+        })
+    }
+
+    fn dead(&self, filter: DeadFilter) -> StoreResult<'_, Vec<DeadItem>> {
+        self.step(|state, _| {
+            let all = state.dead.values().rev();
+            all.filter(|dead| filter.matches(dead)).take(filter.max()).cloned().collect()
+        })
+    }
+
+    fn wakeups(&self) -> Wakeups {
+        self.shared.waker.wakeups()
+    }
+}

@@ -1,0 +1,53 @@
+//! One lease: who holds which items, and which of them are settled.
+
+use jobs_core::{Chunk, Millis, SessionId};
+
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) session: SessionId,
+    pub(super) chunk: Chunk,
+    pub(super) granted_at: Millis,
+    settled: Vec<bool>,
+    open: u32,
+}
+
+impl Held {
+    pub(super) fn new(session: SessionId, chunk: Chunk, granted_at: Millis) -> Self {
+        let open = chunk.count();
+        Self { session, chunk, granted_at, settled: vec![false; open as usize], open }
+    }
+
+    /// How many of its items are in flight.
+    pub(super) fn open(&self) -> u32 {
+        self.open
+    }
+
+    /// Marks the items `from..to` as settled, and gives the stretches of them that were not: each item is settled
+    /// at most once.
+    pub(super) fn settle(&mut self, from: u32, to: u32) -> Vec<Chunk> {
+        let to = to.min(self.chunk.count());
+        if from == 0 && to == self.open && to == self.chunk.count() {
+            self.settled.fill(true);
+            self.open = 0;
+            return vec![self.chunk.clone()];
+        }
+        let (mut stretches, mut at) = (Vec::new(), from);
+        while at < to {
+            let settled = |i: &u32| self.settled[*i as usize];
+            let begin = (at..to).find(|i| !settled(i)).unwrap_or(to);
+            let end = (begin..to).find(settled).unwrap_or(to);
+            if begin < end {
+                stretches.push(self.chunk.range(begin, end));
+                self.settled[begin as usize..end as usize].fill(true);
+                self.open -= end - begin;
+            }
+            at = end;
+        }
+        stretches
+    }
+
+    /// Takes all items that are not settled.
+    pub(super) fn rest(&mut self) -> Vec<Chunk> {
+        self.settle(0, self.chunk.count())
+    }
+}
