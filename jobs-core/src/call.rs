@@ -3,7 +3,10 @@
 //! Each function is generic over one type alone, so that a program with a hundred jobs compiles it once per type
 //! and not once per job.
 
-use std::{any::type_name, sync::Arc};
+use std::{
+    any::{TypeId, type_name},
+    sync::Arc,
+};
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -11,6 +14,12 @@ use crate::{
     BoxFuture, JobContext,
     descriptor::{AnyGroup, DecodeError},
 };
+
+/// Tells the type of a group's instance. The name is what the compiler prints below a type that is not `Sync`.
+#[must_use]
+pub const fn one_instance_is_shared_by_all_threads<G: Send + Sync + 'static>() -> fn() -> TypeId {
+    TypeId::of::<G>
+}
 
 /// The instance as its own type.
 pub fn group<G: Send + Sync + 'static>(group: &AnyGroup) -> Arc<G> {

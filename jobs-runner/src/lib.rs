@@ -7,7 +7,8 @@ mod memory;
 pub mod prelude;
 
 pub use jiff::Timestamp;
+pub use jobs_macros::{cron_group, daily, hourly, job, monthly, query, weekly};
 pub use jobs_core::{
-    Backoff, BoxError, CatchUp, Failure, FailureKind, Fatal, ItemId, JobContext, JobOptions, Location, Outcome,
-    Overlap, ParseIdError, RunId, Trigger, fatal,
+    AsJob, Backoff, BoxError, CatchUp, Failure, FailureKind, Fatal, ItemId, Job, JobContext, JobOptions, Location,
+    Outcome, Overlap, Page, ParseIdError, RunId, Trigger, fatal,
 };

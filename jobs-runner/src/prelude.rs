@@ -1,6 +1,7 @@
 //! What a file with jobs in it imports: `use jobs_runner::prelude::*;`.
 
-pub use jobs_core::{BoxError, Failure, JobContext, JobOptions, Outcome, fatal};
+pub use jobs_core::{BoxError, Failure, Job, JobContext, JobOptions, Outcome, Page, fatal};
+pub use jobs_macros::{cron_group, daily, hourly, job, monthly, query, weekly};
 pub use jiff::Timestamp;
 
 /// A `Result` whose error is any error, so that `?` takes all of them.
