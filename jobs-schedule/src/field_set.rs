@@ -33,7 +33,7 @@ impl FieldSet {
         let mut set = FieldSet { field, bits, star: word.text.starts_with('*') };
         // The star means nothing in these two; forgetting it makes fields of one meaning equal.
         if matches!(field, Field::Second | Field::Month) {
-            set.star = bits.count_ones() > 1 && set.step().is_some();
+            set.star = bits.count_ones() > 2 && set.step().is_some();
         }
         Ok(set)
     }
@@ -84,7 +84,7 @@ impl FieldSet {
 
     fn write_values(self, bits: u64, out: &mut String) {
         let values: Vec<u32> = (0..64).filter(|value| bits & (1 << value) != 0).collect();
-        if let [first, second, .., last] = values[..] {
+        if let [first, second, _, .., last] = values[..] {
             let step = second - first;
             let even = values.windows(2).all(|pair| pair[1] - pair[0] == step);
             if even && step > 1 {

@@ -38,7 +38,8 @@ pub(crate) fn next_by_elapsed_time(civil: &CivilSearch, tz: &TimeZone, after: i6
 }
 
 /// Any other job: once for each fitting wall time, right after a gap that swallowed it, in the first pass of an
-/// overlap.
+/// overlap. (cronie takes a jump *back* of more than three hours for a correction as well, and runs both passes; no zone
+/// has made one since 1994, and a test watches.)
 pub(crate) fn next_by_wall_time(civil: &CivilSearch, tz: &TimeZone, after: i64) -> Option<i64> {
     let mut wall = wall_reached(tz, after)?;
     loop {

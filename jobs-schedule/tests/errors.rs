@@ -1,4 +1,5 @@
 //! Every mistake: what it is called, where it is, and how to mend it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by a panic")]
 
 use jobs_schedule::{Expression, Field, ScheduleErrorKind as Kind, duration, zone};
 

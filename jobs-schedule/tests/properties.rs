@@ -1,9 +1,10 @@
 //! What holds for every schedule and every instant.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by a panic")]
 #![cfg(feature = "search")]
 
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
+use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{SignedDuration, Timestamp};
 use jobs_schedule::{Expression, Schedule, duration, zone};
 use proptest::collection::vec;
@@ -147,6 +148,41 @@ proptest! {
             Some(expected) => prop_assert_eq!(found, Some(expected), "{:?} after {}", schedule, start),
             None => prop_assert!(found.is_none_or(|found| found > start + SignedDuration::from_hours(72))),
         }
+    }
+
+    #[test]
+    fn any_other_fires_once_for_each_fitting_reading_of_the_wall(
+        minute in vec(value(0, 59), 1..3).prop_map(|items| items.join(",")),
+        hour in vec(value(0, 5), 1..4).prop_map(|items| items.join(",")),
+        zone in proptest::sample::select(ZONES), start in instant(), minutes in -240i64..240,
+    ) {
+        let schedule = Schedule::parse(&format!("{minute} {hour} * * *"), zone).unwrap();
+        let by_utc: Schedule = schedule.to_string().parse().unwrap();
+        let tz = TimeZone::get(zone).unwrap();
+        let start = near_a_change(&schedule, start, minutes);
+        prop_assume!(start.as_second() > 400_000_000 && start.as_second() < 4_800_000_000);
+        // All readings of some days around, each resolved by itself.
+        let wall = start.as_second() + i64::from(tz.to_offset(start).seconds());
+        let mut reading = Timestamp::from_second(wall - 86_400).unwrap();
+        let mut expected = None;
+        while reading.as_second() < wall + 3 * 86_400 {
+            reading = by_utc.next_after(reading).unwrap();
+            let civil = TimeZone::UTC.to_datetime(reading);
+            let ambiguous = tz.to_ambiguous_timestamp(civil);
+            let instant = match ambiguous.offset() {
+                AmbiguousOffset::Unambiguous { .. } | AmbiguousOffset::Fold { .. } => ambiguous.earlier().unwrap(),
+                AmbiguousOffset::Gap { before, after } if after.seconds() - before.seconds() < 3 * 3_600 => {
+                    // The later reading of a gap is before the change plus the gap; step back to the change itself.
+                    let inside = ambiguous.later().unwrap();
+                    tz.preceding(inside + SignedDuration::from_secs(1)).next().unwrap().timestamp()
+                }
+                AmbiguousOffset::Gap { .. } => continue,
+            };
+            if instant > start {
+                expected = expected.into_iter().chain([instant]).min();
+            }
+        }
+        prop_assert_eq!(schedule.next_after(start), expected, "{:?} after {}", schedule, start);
     }
 
     #[test]

@@ -1,4 +1,5 @@
 //! The cost of `next_after`, for a release build: `cargo test --release --all-features --test speed -- --ignored --nocapture`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by a panic")]
 #![cfg(feature = "search")]
 
 use std::hint::black_box;
