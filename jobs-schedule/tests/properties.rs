@@ -72,6 +72,19 @@ fn instant() -> impl Strategy<Value = Timestamp> {
     ]
 }
 
+/// From 1983 to 2122: offsets of whole minutes, and no zone leaves its own day out but Apia and its neighbours.
+fn recent() -> impl Strategy<Value = Timestamp> {
+    (410_000_000i64..4_799_000_000).prop_map(|second| Timestamp::from_second(second).unwrap())
+}
+
+/// A minute and an hour, one of which begins with a star.
+fn starred() -> impl Strategy<Value = (String, String)> {
+    let star = prop_oneof![Just("*".to_owned()), (1u32..40).prop_map(|step| format!("*/{step}"))];
+    (star, field(0, 59), field(0, 23), any::<bool>()).prop_map(|(star, minute, hour, minute_starred)| {
+        if minute_starred { (star, hour) } else { (minute, star) }
+    })
+}
+
 /// An instant within some hours of a change of the zone's clock.
 fn near_a_change(schedule: &Schedule, instant: Timestamp, hours: i64) -> Timestamp {
     let tz = TimeZone::get(schedule.zone()).unwrap();
@@ -125,18 +138,14 @@ proptest! {
 
     #[test]
     fn a_minute_or_hour_that_begins_with_a_star_fires_at_every_fitting_reading_of_the_wall(
-        minute in field(0, 59), hour in field(0, 23), day in proptest::sample::select(&["*", "*/2", "1-31"][..]),
-        zone in proptest::sample::select(ZONES), start in instant(), minutes in -240i64..240,
+        (minute, hour) in starred(), day in proptest::sample::select(&["*", "*/2", "1-31"][..]),
+        zone in proptest::sample::select(ZONES), start in recent(), minutes in -240i64..240,
     ) {
-        prop_assume!(minute.starts_with('*') || hour.starts_with('*'));
         let schedule = Schedule::parse(&format!("{minute} {hour} {day} * *"), zone).unwrap();
         let by_utc: Schedule = schedule.to_string().parse().unwrap();
         let tz = TimeZone::get(zone).unwrap();
         let start = near_a_change(&schedule, start, minutes);
-        prop_assume!(start < Timestamp::MAX - SignedDuration::from_hours(200));
         let start = Timestamp::from_second(start.as_second() / 60 * 60).unwrap();
-        // Offsets of whole minutes only: before about 1975 some are not.
-        prop_assume!(start.as_second() > 200_000_000);
         // The civil search in UTC is checked against croner; here it says whether one wall minute fits.
         let fits = |at: Timestamp| {
             let wall = at.as_second() + i64::from(tz.to_offset(at).seconds());
@@ -154,13 +163,12 @@ proptest! {
     fn any_other_fires_once_for_each_fitting_reading_of_the_wall(
         minute in vec(value(0, 59), 1..3).prop_map(|items| items.join(",")),
         hour in vec(value(0, 5), 1..4).prop_map(|items| items.join(",")),
-        zone in proptest::sample::select(ZONES), start in instant(), minutes in -240i64..240,
+        zone in proptest::sample::select(ZONES), start in recent(), minutes in -240i64..240,
     ) {
         let schedule = Schedule::parse(&format!("{minute} {hour} * * *"), zone).unwrap();
         let by_utc: Schedule = schedule.to_string().parse().unwrap();
         let tz = TimeZone::get(zone).unwrap();
         let start = near_a_change(&schedule, start, minutes);
-        prop_assume!(start.as_second() > 400_000_000 && start.as_second() < 4_800_000_000);
         // All readings of some days around, each resolved by itself.
         let wall = start.as_second() + i64::from(tz.to_offset(start).seconds());
         let mut reading = Timestamp::from_second(wall - 86_400).unwrap();
@@ -187,9 +195,8 @@ proptest! {
 
     #[test]
     fn a_fixed_time_runs_once_a_day_in_every_zone(
-        minute in 0u32..60, hour in 0u32..24, zone in proptest::sample::select(ZONES), start in instant(),
+        minute in 0u32..60, hour in 0u32..24, zone in proptest::sample::select(ZONES), start in recent(),
     ) {
-        prop_assume!(start.as_second() > 400_000_000 && start.as_second() < 4_800_000_000);
         let schedule = Schedule::parse(&format!("{minute} {hour} * * *"), zone).unwrap();
         let tz = TimeZone::get(zone).unwrap();
         let mut days = Vec::new();
