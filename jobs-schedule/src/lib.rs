@@ -46,6 +46,8 @@
 
 pub mod duration;
 pub mod patterns;
+#[doc(hidden)]
+pub mod suggest;
 pub mod zone;
 
 mod cron_text;

@@ -1,5 +1,6 @@
 //! Time zones by IANA name, checked against a compiled-in list of names without any zone data.
 
+use crate::suggest::nearest;
 use crate::error::{ScheduleError, ScheduleErrorKind as Kind, quoted};
 use crate::zone_names::ZONE_NAMES;
 
@@ -70,26 +71,5 @@ fn suggestion(name: &str) -> Option<&'static str> {
     if let Some(found) = ZONE_NAMES.iter().find(|known| city(known)) {
         return Some(found);
     }
-    let closest = ZONE_NAMES.iter().map(|known| (distance(&plain, &known.to_lowercase()), *known)).min()?;
-    (closest.0 <= 2 && closest.0 * 3 <= plain.chars().count()).then_some(closest.1)
-}
-
-/// Levenshtein's distance.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, a_char) in a.chars().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        if let Some(first) = row.first_mut() {
-            *first = left;
-        }
-        for (cell, b_char) in row.iter_mut().skip(1).zip(&b) {
-            let changed = diagonal + usize::from(a_char != *b_char);
-            diagonal = *cell;
-            left = changed.min(left + 1).min(*cell + 1);
-            *cell = left;
-        }
-    }
-    row.last().copied().unwrap_or(0)
+    nearest(&plain, ZONE_NAMES.iter().copied())
 }
