@@ -21,13 +21,31 @@ pub const fn one_instance_is_shared_by_all_threads<G: Send + Sync + 'static>() -
     TypeId::of::<G>
 }
 
-/// The instance as its own type.
-pub fn group<G: Send + Sync + 'static>(group: &AnyGroup) -> Arc<G> {
-    let Ok(group) = Arc::clone(group).downcast() else {
-        // The runner finds the instance by the `type_id` of the very block whose job it calls.
-        unreachable!("the instance of another group was given to `{}`", type_name::<G>())
-    };
-    group
+/// What a call borrows from while it runs. One value, so that generated code has one thing to drop.
+pub struct Call<G> {
+    group: Arc<G>,
+    cx: JobContext,
+}
+
+impl<G: Send + Sync + 'static> Call<G> {
+    /// Finds the instance as its own type.
+    pub fn new(group: &AnyGroup, cx: JobContext) -> Self {
+        let Ok(group) = Arc::clone(group).downcast() else {
+            // The runner finds the instance by the `type_id` of the very block whose job it calls.
+            unreachable!("the instance of another group was given to `{}`", type_name::<G>())
+        };
+        Self { group, cx }
+    }
+
+    /// The instance.
+    pub fn group(&self) -> &G {
+        &self.group
+    }
+
+    /// The context.
+    pub fn cx(&self) -> &JobContext {
+        &self.cx
+    }
 }
 
 /// What a reference parameter of a method may refer to.

@@ -80,6 +80,8 @@ pub struct GroupBlock {
     pub type_name: fn() -> &'static str,
     /// Makes the instance, where the type has a `Default`.
     pub default: Option<fn() -> AnyGroup>,
+    /// Takes the instance out of a provided `Arc` of the type: [`shared`].
+    pub shared: fn(&dyn Any) -> Option<AnyGroup>,
     /// Where the group's name stands.
     pub location: Location,
     /// The options that `#[cron_group]` sets for its jobs.
@@ -174,6 +176,11 @@ pub struct DecodeError {
     pub item: &'static str,
     /// What the decoder says.
     pub message: String,
+}
+
+/// The instance in an `Arc` of the group's type, if that is what was provided.
+pub fn shared<G: Send + Sync + 'static>(provided: &dyn Any) -> Option<AnyGroup> {
+    provided.downcast_ref::<Arc<G>>().map(|group| group.clone() as AnyGroup)
 }
 
 /// Whether a group's type has a `Default`.

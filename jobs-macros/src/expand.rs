@@ -69,6 +69,7 @@ pub(crate) fn registration(group: &Group, block: &Block) -> TokenStream {
                     type_id: #shared,
                     type_name: __jobs::type_name::<Self>,
                     default: __jobs::DefaultProbe::<Self>::FACTORY,
+                    shared: __jobs::descriptor::shared::<Self>,
                     location: #at,
                     options: #options,
                     jobs: &[#(#jobs),*],
@@ -184,13 +185,13 @@ fn item_type(call: &Call) -> TokenStream {
 fn call(call: &Call) -> TokenStream {
     let (name, (start, end)) = (&call.method, call.output);
     let args = call.params.iter().map(|param| match param {
-        Param::Context(ty) => quote_spanned!(ty.span()=> __jobs::context(&__cx)),
+        Param::Context(ty) => quote_spanned!(ty.span()=> __jobs::context(__call.cx())),
         Param::Owned(ty) => {
             let item = Ident::new("__item", ty.span());
             quote!(#item)
         }
     });
-    let list = quote_spanned!(end=> (&__group, #(#args),*));
+    let list = quote_spanned!(end=> (__call.group(), #(#args),*));
     let wait = call.is_async.then(|| quote_spanned!(end=> .await));
     quote_spanned!(start=> Self::#name #list #wait)
 }
@@ -222,7 +223,7 @@ fn handler(method: &Call) -> TokenStream {
     let (returns, single) = (call(method), quote_spanned!(end=> .single()));
     let returns = quote_spanned!(end=> (#returns));
     let returns = quote_spanned!(start=> __jobs::Returns #returns #single);
-    let finish = on_output(method, "finish", &quote!(#returns, &__cx));
+    let finish = on_output(method, "finish", &quote!(#returns, __call.cx()));
     let (variant, called) = if method.is_async {
         // rustc says at this span that the future is not `Send`.
         let span = method.method.span();
@@ -234,7 +235,7 @@ fn handler(method: &Call) -> TokenStream {
     quote! {
         __jobs::Handler::#variant(|__group, __cx, __stored| {
             #decode
-            let __group = __jobs::group::<Self>(__group);
+            let __call = __jobs::Call::<Self>::new(__group, __cx);
             __jobs::Ok(#called)
         })
     }
@@ -244,39 +245,33 @@ fn query_def(method: &Call, item: &Type) -> TokenStream {
     let for_item = quote_spanned!(item.span()=> __jobs::for_item::<#item>());
     let call = call(method);
     let span = method.method.span();
-    let group = quote!(let __group = __jobs::group::<Self>(&__group););
+    let begin = quote!(let __call = __jobs::Call::<Self>::new(&__group, __cx););
     if let Some(cursor) = method.owned() {
         let decode = decode(cursor, "cursor", &quote!(__stored));
         let by = quote_spanned!(cursor.span()=> __jobs::by_cursor::<#cursor>());
         let page = on_output(method, "page", &quote!(#for_item, #by, #call));
         return if method.is_async {
             let page = quote_spanned! {span=>
-                __jobs::hold_only_what_is_send_across_an_await(async move { #group #decode #page })
+                __jobs::hold_only_what_is_send_across_an_await(async move { #decode #page })
             };
-            quote!(__jobs::Query::Page(|__group, __cx, __stored| #page))
+            quote!(__jobs::Query::Page(|__group, __cx, __stored| { #begin #page }))
         } else {
-            quote!(__jobs::Query::BlockingPage(|__group, __cx, __stored| { #group #decode #page }))
+            quote!(__jobs::Query::BlockingPage(|__group, __cx, __stored| { #begin #decode #page }))
         };
     }
     let drain = on_output(method, "drain", &quote!(#for_item, #call, __sink));
-    let drain = quote_spanned!(span=> __jobs::hold_only_what_is_send_across_an_await(async move { #group #drain.await }));
+    let drain = quote_spanned!(span=> __jobs::hold_only_what_is_send_across_an_await(async move { #drain.await }));
     if method.is_async {
-        return quote!(__jobs::Query::Items(|__group, __cx, __sink| #drain));
+        return quote!(__jobs::Query::Items(|__group, __cx, __sink| { #begin #drain }));
     }
     // A plain `fn` may return a stream, which is made without blocking; which one it is, its type tells.
     let is_blocking = on_output(method, "is_blocking", &quote!(#for_item, &|| #call));
     let blocking = on_output(method, "drain_blocking", &quote!(#for_item, #call, __push));
     quote! {
         __jobs::Query::Items(|__group, __cx, __sink| {
-            let blocking = {
-                let __group = __jobs::group::<Self>(&__group);
-                #is_blocking
-            };
-            if blocking {
-                __jobs::Sink::push_blocking(__sink, __jobs::Box::new(move |__push| {
-                    #group
-                    #blocking
-                }))
+            #begin
+            if #is_blocking {
+                __jobs::Sink::push_blocking(__sink, __jobs::Box::new(move |__push| #blocking))
             } else {
                 #drain
             }
