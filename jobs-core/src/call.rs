@@ -27,16 +27,16 @@ pub struct Call<G> {
     cx: JobContext,
 }
 
-impl<G: Send + Sync + 'static> Call<G> {
-    /// Finds the instance as its own type.
-    pub fn new(group: &AnyGroup, cx: JobContext) -> Self {
-        let Ok(group) = Arc::clone(group).downcast() else {
-            // The runner finds the instance by the `type_id` of the very block whose job it calls.
-            unreachable!("the instance of another group was given to `{}`", type_name::<G>())
-        };
-        Self { group, cx }
-    }
+/// Begins a call: finds the instance as its own type.
+pub fn call<G: Send + Sync + 'static>(group: &AnyGroup, cx: JobContext) -> Call<G> {
+    let Ok(group) = Arc::clone(group).downcast() else {
+        // The runner finds the instance by the `type_id` of the very block whose job it calls.
+        unreachable!("the instance of another group was given to `{}`", type_name::<G>())
+    };
+    Call { group, cx }
+}
 
+impl<G> Call<G> {
     /// The instance.
     pub fn group(&self) -> &G {
         &self.group

@@ -123,7 +123,8 @@ mod tests {
     #[test]
     fn a_job_is_named_by_its_constant_or_its_id() {
         let owned = "digest.send".to_owned();
-        for named in [id(SEND), id(&SEND), id(&&SEND), id("digest.send"), id(&owned), id(&&*owned), id(owned)] {
+        for named in [id(SEND), id(&SEND), id(&&SEND), id("digest.send"), id(&owned), id(&&*owned), id(owned)]
+        {
             assert_eq!(named, SEND.id());
         }
     }
@@ -132,6 +133,9 @@ mod tests {
     fn a_job_asks_nothing_of_its_item() {
         fn is<J: Copy + Eq + Hash + Send + Sync + 'static>(_: J) {}
         is(SEND);
-        assert_eq!((format!("{SEND:?}"), SEND.to_string()), ("Job(\"digest.send\")".into(), "digest.send".into()));
+        assert_eq!(
+            (format!("{SEND:?}"), SEND.to_string()),
+            ("Job(\"digest.send\")".into(), "digest.send".into())
+        );
     }
 }

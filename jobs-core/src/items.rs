@@ -15,12 +15,7 @@ use std::{
 
 use futures_core::Stream;
 
-use crate::{
-    Body, BodyWriter, BoxError, BoxFuture,
-    call::Stored,
-    descriptor::Sink,
-    returns::AnyError,
-};
+use crate::{Body, BodyWriter, BoxError, BoxFuture, call::Stored, descriptor::Sink, returns::AnyError};
 
 /// The item type of a job, as a value: it fixes `T` without a turbofish, which would take the error away from the
 /// query's return type.
@@ -284,7 +279,11 @@ fn rest<T>(
 }
 
 /// Stores what a query found.
-pub fn drain<'a, T, M, X>(item: For<T>, found: X, sink: &'a mut (dyn Sink + '_)) -> BoxFuture<'a, Result<(), BoxError>>
+pub fn drain<'a, T, M, X>(
+    item: For<T>,
+    found: X,
+    sink: &'a mut (dyn Sink + '_),
+) -> BoxFuture<'a, Result<(), BoxError>>
 where
     X: Items<T, M>,
     X::Source: Send + 'a,

@@ -57,6 +57,9 @@ impl<T, C> Page<T, C> {
 pub trait Cursor: Sized {
     /// Reads a stored cursor.
     fn read(stored: Option<&[u8]>) -> Result<Self, BoxError>;
+
+    /// Writes a cursor to be stored.
+    fn write(&self) -> serde_json::Result<Option<Vec<u8>>>;
 }
 
 impl<C: Stored> Cursor for Option<C> {
@@ -65,6 +68,10 @@ impl<C: Stored> Cursor for Option<C> {
             Ok(cursor) => Ok(cursor),
             Err(error) => Err(other_cursor(type_name::<C>(), &error)),
         }
+    }
+
+    fn write(&self) -> serde_json::Result<Option<Vec<u8>>> {
+        self.as_ref().map(serde_json::to_vec).transpose()
     }
 }
 
@@ -86,41 +93,48 @@ pub fn cursor<P: Cursor>(stored: Option<Vec<u8>>) -> Result<P, BoxError> {
 )]
 pub trait Pages<T, P, M> {
     /// The page, encoded.
-    fn encode(self, item: For<T>) -> Result<FoundPage, BoxError>;
+    fn encode(self, item: For<T>, by: By<P>) -> Result<FoundPage, BoxError>;
 }
 
 /// Marks a page without a `Result`.
 pub struct Bare;
 
-impl<T, C: Stored> Pages<T, Option<C>, Bare> for Page<T, C> {
-    fn encode(self, item: For<T>) -> Result<FoundPage, BoxError> {
+impl<T, C> Pages<T, Option<C>, Bare> for Page<T, C> {
+    fn encode(self, item: For<T>, by: By<Option<C>>) -> Result<FoundPage, BoxError> {
         let (mut out, mut bodies) = (BodyWriter::default(), Vec::new());
         for found in &self.items {
             bodies.extend(item.encode(found, &mut out)?);
         }
         bodies.extend(out.finish());
-        Ok(FoundPage { bodies, next: self.next.map(|next| serde_json::to_vec(&next)).transpose()? })
+        let next = (by.write)(&self.next).map_err(|error| not_json(&error))?;
+        Ok(FoundPage { bodies, next })
     }
 }
 
 impl<T, P, X: Pages<T, P, M>, E: AnyError<N>, M, N> Pages<T, P, Try<M, N>> for Result<X, E> {
-    fn encode(self, item: For<T>) -> Result<FoundPage, BoxError> {
+    fn encode(self, item: For<T>, by: By<P>) -> Result<FoundPage, BoxError> {
         match self {
-            Ok(page) => page.encode(item),
+            Ok(page) => page.encode(item, by),
             Err(error) => Err(error.boxed()),
         }
     }
 }
 
+fn not_json(error: &serde_json::Error) -> BoxError {
+    format!("the cursor of the query cannot be written as JSON: {error}").into()
+}
+
 /// The cursor's type, as a value: it fixes `P` as [`For`] fixes `T`.
-pub struct By<P>(std::marker::PhantomData<fn() -> P>);
+pub struct By<P> {
+    write: fn(&P) -> serde_json::Result<Option<Vec<u8>>>,
+}
 
 /// The cursor's type.
 pub fn by_cursor<P: Cursor>() -> By<P> {
-    By(std::marker::PhantomData)
+    By { write: P::write }
 }
 
 /// The page that a query found, encoded.
-pub fn page<T, P, M>(item: For<T>, _cursor: By<P>, found: impl Pages<T, P, M>) -> Result<FoundPage, BoxError> {
-    found.encode(item)
+pub fn page<T, P, M>(item: For<T>, by: By<P>, found: impl Pages<T, P, M>) -> Result<FoundPage, BoxError> {
+    found.encode(item, by)
 }

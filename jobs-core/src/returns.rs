@@ -9,9 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
-    BoxError, Failure, FailureKind, JobContext, Outcome,
-    descriptor::Finished,
-    failure::fatal,
+    BoxError, Failure, FailureKind, JobContext, Outcome, descriptor::Finished, failure::fatal,
     outcome::Finish,
 };
 
@@ -119,7 +117,8 @@ impl<E: Into<BoxError>> AnyError<Converts> for E {
 impl AnyError<Dynamic> for Box<dyn Error> {
     fn boxed(self) -> BoxError {
         let Failure { kind, message, chain, .. } = Failure::from_error(&*self, Timestamp::UNIX_EPOCH);
-        let source = chain.into_iter().rev().fold(None, |source, message| Some(Box::new(Told { message, source })));
+        let source =
+            chain.into_iter().rev().fold(None, |source, message| Some(Box::new(Told { message, source })));
         let told = Told { message, source };
         if kind == FailureKind::Fatal { fatal(told).into() } else { told.into() }
     }

@@ -1,5 +1,6 @@
 //! What stands inside `#[cron_group(..)]`, `#[job(..)]`, `#[query(..)]` and their siblings.
 
+use jobs_schedule::suggest::nearest;
 use proc_macro2::{Span, TokenStream};
 use syn::{
     Attribute, Expr, ExprLit, ExprPath, Ident, Lit, LitStr, Meta, Path, Token,
@@ -57,7 +58,8 @@ impl GroupArgs {
         }
         let (krate, named): (Vec<_>, Vec<_>) = named.into_iter().partition(|(key, _)| key == "crate");
         let krate = krate.into_iter().filter_map(|(key, value)| path(&key, value, errors)).next();
-        let settings = options::settings(named, &["crate"], |key, _, errors| unknown(key, "group", errors), errors);
+        let settings =
+            options::settings(named, &["crate"], |key, _, errors| unknown(key, "group", errors), errors);
         Self { name, krate, settings }
     }
 }
@@ -97,10 +99,8 @@ impl JobArgs {
         let own = |key: &Ident, value: Option<Expr>, errors: &mut Errors| match key.to_string().as_str() {
             "was" => was = text(key, value, errors),
             "handle" => handle = constant(key, value, errors),
-            "schedule" | "cron" => errors.at(
-                key.span(),
-                format!("the schedule is written without a key, after the name; {example}"),
-            ),
+            "schedule" | "cron" => errors
+                .at(key.span(), format!("the schedule is written without a key, after the name; {example}")),
             _ => unknown(key, "job", errors),
         };
         let settings = options::settings(named, &["handle", "was"], own, errors);
@@ -164,7 +164,9 @@ impl Raw {
                         (_, Some(key)) if options::is_known(&key) => named.push((key, None)),
                         (Some((key, _)), _) => errors.on(
                             value,
-                            format!("this has no key; write the name and the schedule first, before `{key} = ..`"),
+                            format!(
+                                "this has no key; write the name and the schedule first, before `{key} = ..`"
+                            ),
                         ),
                         _ => listed.push(value),
                     }
@@ -215,7 +217,10 @@ fn path(key: &Ident, value: Option<Expr>, errors: &mut Errors) -> Option<Path> {
     match value {
         Some(Expr::Path(path)) => Some(path.path),
         _ => {
-            errors.at(key.span(), "`crate` is the path of the `jobs-runner` crate; write `crate = my_name_for_it`");
+            errors.at(
+                key.span(),
+                "`crate` is the path of the `jobs-runner` crate; write `crate = my_name_for_it`",
+            );
             None
         }
     }
@@ -255,7 +260,7 @@ fn unknown(key: &Ident, what: &str, errors: &mut Errors) {
     let meant = match word.as_str() {
         "timezone" | "time_zone" | "zone" => Some("tz"),
         "attempts" | "max_attempts" | "max_retries" => Some("retries"),
-        _ => names::nearest(&word, options::keys().chain(own.iter().copied())),
+        _ => nearest(&word, options::keys().chain(own.iter().copied())),
     };
     let problem = if others.contains(&&*word) {
         format!("`{word}` is not an option of a {what}; it is written on `{other}`")

@@ -190,7 +190,24 @@ mod tests {
 
     #[test]
     fn what_is_no_impl_block_is_told_apart() {
-        for item in [quote!(struct S;), quote!(struct S { a: u8 }), quote!(fn f() {}), quote!(mod m { impl S {} })] {
+        for item in [
+            quote!(
+                struct S;
+            ),
+            quote!(
+                struct S {
+                    a: u8,
+                }
+            ),
+            quote!(
+                fn f() {}
+            ),
+            quote!(
+                mod m {
+                    impl S {}
+                }
+            ),
+        ] {
             assert!(Block::parse(item).unwrap().is_none());
         }
     }

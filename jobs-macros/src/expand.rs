@@ -46,7 +46,7 @@ pub(crate) fn registration(group: &Group, block: &Block) -> TokenStream {
     let Some(name) = &group.args.name else { return TokenStream::new() };
     let (ty, private) = (&block.head.self_ty, private(group));
     let guards = group.jobs.iter().filter_map(|(job, _)| guard(name, job));
-    let jobs = group.jobs.iter().filter_map(|(job, query)| def(job, group.query(*query)));
+    let jobs = group.jobs.iter().filter_map(|(job, query)| def(ty, job, group.query(*query)));
     let (at, options) = (location(name.span()), options(None, &group.args.settings));
     let span = ty.span();
     let shared = quote_spanned!(span=> __jobs::one_instance_is_shared_by_all_threads::<#ty>());
@@ -69,7 +69,7 @@ pub(crate) fn registration(group: &Group, block: &Block) -> TokenStream {
                     type_id: #shared,
                     type_name: __jobs::type_name::<Self>,
                     default: __jobs::DefaultProbe::<Self>::FACTORY,
-                    shared: __jobs::descriptor::shared::<Self>,
+                    shared: __jobs::descriptor::shared::<#ty>,
                     location: #at,
                     options: #options,
                     jobs: &[#(#jobs),*],
@@ -117,14 +117,14 @@ fn guard(group: &LitStr, job: &Job) -> Option<TokenStream> {
     Some(quote_spanned!(name.span()=> #(#cfg)* #[doc(hidden)] const #ident: () = ();))
 }
 
-fn def(job: &Job, query: Option<&Query>) -> Option<TokenStream> {
+fn def(ty: &Type, job: &Job, query: Option<&Query>) -> Option<TokenStream> {
     let (cfg, name) = (&job.cfg, job.args.name.as_ref()?);
     let was = option(job.args.was.as_ref().map(|was| quote!(#was)));
     let options = options(job.args.schedule.as_ref(), &job.args.settings);
     let at = location(name.span());
     let item = option(job.call.owned().map(|item| quote!(__jobs::type_name::<#item>)));
-    let handler = handler(&job.call);
-    let query = query_field(job, query);
+    let handler = handler(ty, &job.call);
+    let query = query_field(ty, job, query);
     Some(quote! {
         #(#cfg)* __jobs::JobDef {
             name: #name, was: #was, options: #options, location: #at, item: #item, handler: #handler, #query
@@ -133,10 +133,10 @@ fn def(job: &Job, query: Option<&Query>) -> Option<TokenStream> {
 }
 
 /// The query is there when it is compiled in, which may be less often than its job.
-fn query_field(job: &Job, query: Option<&Query>) -> TokenStream {
+fn query_field(ty: &Type, job: &Job, query: Option<&Query>) -> TokenStream {
     let none = quote!(query: __jobs::None);
     let (Some(query), Some(item)) = (query, job.call.owned()) else { return none };
-    let found = query_def(&query.call, item);
+    let found = query_def(ty, &query.call, item);
     if query.cfg.is_empty() || text(&query.cfg) == text(&job.cfg) {
         return quote!(query: __jobs::Some(#found));
     }
@@ -183,7 +183,8 @@ fn item_type(call: &Call) -> TokenStream {
 
 /// The method's call, as an expression whose span is that of the method's whole return type.
 fn call(call: &Call) -> TokenStream {
-    let (name, (start, end)) = (&call.method, call.output);
+    let (mut name, (start, end)) = (call.method.clone(), call.output);
+    name.set_span(start);
     let args = call.params.iter().map(|param| match param {
         Param::Context(ty) => quote_spanned!(ty.span()=> __jobs::context(__call.cx())),
         Param::Owned(ty) => {
@@ -217,7 +218,7 @@ fn decode(ty: &Type, function: &str, stored: &TokenStream) -> TokenStream {
     }
 }
 
-fn handler(method: &Call) -> TokenStream {
+fn handler(ty: &Type, method: &Call) -> TokenStream {
     let decode = method.owned().map(|ty| decode(ty, "item", &quote!(__stored)));
     let (start, end) = method.output;
     let (returns, single) = (call(method), quote_spanned!(end=> .single()));
@@ -227,7 +228,8 @@ fn handler(method: &Call) -> TokenStream {
     let (variant, called) = if method.is_async {
         // rustc says at this span that the future is not `Send`.
         let span = method.method.span();
-        let future = quote_spanned!(span=> __jobs::hold_only_what_is_send_across_an_await(async move { #finish }));
+        let future =
+            quote_spanned!(span=> __jobs::hold_only_what_is_send_across_an_await(async move { #finish }));
         (quote!(Async), future)
     } else {
         (quote!(Blocking), quote!(__jobs::Box::new(move || #finish)))
@@ -235,17 +237,17 @@ fn handler(method: &Call) -> TokenStream {
     quote! {
         __jobs::Handler::#variant(|__group, __cx, __stored| {
             #decode
-            let __call = __jobs::Call::<Self>::new(__group, __cx);
+            let __call = __jobs::call::<#ty>(__group, __cx);
             __jobs::Ok(#called)
         })
     }
 }
 
-fn query_def(method: &Call, item: &Type) -> TokenStream {
+fn query_def(ty: &Type, method: &Call, item: &Type) -> TokenStream {
     let for_item = quote_spanned!(item.span()=> __jobs::for_item::<#item>());
     let call = call(method);
     let span = method.method.span();
-    let begin = quote!(let __call = __jobs::Call::<Self>::new(&__group, __cx););
+    let begin = quote!(let __call = __jobs::call::<#ty>(&__group, __cx););
     if let Some(cursor) = method.owned() {
         let decode = decode(cursor, "cursor", &quote!(__stored));
         let by = quote_spanned!(cursor.span()=> __jobs::by_cursor::<#cursor>());
@@ -260,7 +262,8 @@ fn query_def(method: &Call, item: &Type) -> TokenStream {
         };
     }
     let drain = on_output(method, "drain", &quote!(#for_item, #call, __sink));
-    let drain = quote_spanned!(span=> __jobs::hold_only_what_is_send_across_an_await(async move { #drain.await }));
+    let drain =
+        quote_spanned!(span=> __jobs::hold_only_what_is_send_across_an_await(async move { #drain.await }));
     if method.is_async {
         return quote!(__jobs::Query::Items(|__group, __cx, __sink| { #begin #drain }));
     }

@@ -3,8 +3,8 @@
 use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
 use syn::{
-    Attribute, FnArg, GenericParam, Ident, LitStr, Path, Receiver, ReceiverKind, ReturnType, Safety, Signature, Type,
-    Visibility, spanned::Spanned,
+    Attribute, FnArg, GenericParam, Ident, LitStr, Path, Receiver, ReceiverKind, ReturnType, Safety,
+    Signature, Type, Visibility, spanned::Spanned,
 };
 
 use crate::{
@@ -110,7 +110,10 @@ impl Declared {
         self.helpers.push(Used { path: attr.path().clone(), cfg: cfg.clone() });
         for (_, extra) in found {
             let name = attr::attr_name(&extra);
-            errors.on(extra.path(), format!("a method has one of `#[job]` and `#[query]`; take this `#[{name}]` off"));
+            errors.on(
+                extra.path(),
+                format!("a method has one of `#[job]` and `#[query]`; take this `#[{name}]` off"),
+            );
             self.helpers.push(Used { path: extra.path().clone(), cfg: cfg.clone() });
         }
         let call = read_call(&method.sig, &attr::attr_name(&attr), helper, errors);
@@ -158,7 +161,10 @@ fn refuse_helper(member: &TokenStream, errors: &mut Errors) {
         if let Some(proc_macro2::TokenTree::Ident(word)) = words.next()
             && ["job", "query"].iter().any(|helper| word == helper)
         {
-            errors.at(word.span(), format!("`#[{word}]` is for a method; write it above an `fn` of this block"));
+            errors.at(
+                word.span(),
+                format!("`#[{word}]` is for a method; write it above an `fn` of this block"),
+            );
         }
     }
 }
@@ -177,13 +183,16 @@ fn read_call(sig: &Signature, attr: &str, helper: Helper, errors: &mut Errors) -
         Some(_) => {}
     }
     if let Safety::Unsafe(token) = &sig.safety {
-        errors.on(token, "a handler cannot be `unsafe`: nobody is there to uphold its contract; make it safe");
+        errors
+            .on(token, "a handler cannot be `unsafe`: nobody is there to uphold its contract; make it safe");
     }
     for param in &sig.generics.params {
         if !matches!(param, GenericParam::Lifetime(_)) {
             errors.on(
                 param,
-                format!("a method with `#[{attr}]` cannot be generic: the runner calls it; write a concrete type"),
+                format!(
+                    "a method with `#[{attr}]` cannot be generic: the runner calls it; write a concrete type"
+                ),
             );
         }
     }
@@ -212,7 +221,8 @@ fn read_param(ty: &Type, attr: &str, helper: Helper, params: &mut Vec<Param>, er
     match ty {
         Type::Reference(reference) => {
             if params.iter().any(|param| matches!(param, Param::Context(_))) {
-                errors.on(ty, "this is a second reference; one is the context, and an item is taken by value");
+                errors
+                    .on(ty, "this is a second reference; one is the context, and an item is taken by value");
             } else if let Some(token) = &reference.mutability {
                 errors.on(token, "the context is shared; take it as `&JobContext`");
             }
@@ -220,7 +230,9 @@ fn read_param(ty: &Type, attr: &str, helper: Helper, params: &mut Vec<Param>, er
         }
         Type::ImplTrait(_) => errors.on(
             ty,
-            format!("a method with `#[{attr}]` cannot be generic: the runner calls it; write a concrete type"),
+            format!(
+                "a method with `#[{attr}]` cannot be generic: the runner calls it; write a concrete type"
+            ),
         ),
         _ if is_named(ty, "JobContext") => {
             errors.on(ty, "the context is taken by reference; write `&JobContext`");
@@ -230,7 +242,9 @@ fn read_param(ty: &Type, attr: &str, helper: Helper, params: &mut Vec<Param>, er
                 errors.on(
                     ty,
                     match helper {
-                        Helper::Query => "a query takes one owned parameter at most, the cursor; put its parts in a tuple",
+                        Helper::Query => {
+                            "a query takes one owned parameter at most, the cursor; put its parts in a tuple"
+                        }
                         Helper::Job { .. } => "a job takes one item; put its parts in a struct or a tuple",
                     },
                 );

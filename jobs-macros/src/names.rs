@@ -20,9 +20,15 @@ pub(crate) fn check(what: &str, name: &LitStr, errors: &mut Errors) {
             text.replace('.', "-")
         )
     } else if let Some(other) = text.chars().find(|c| !allowed(*c)) {
-        format!("the name of a {what} cannot contain `{}`; use letters, digits, `_` and `-`", other.escape_debug())
+        format!(
+            "the name of a {what} cannot contain `{}`; use letters, digits, `_` and `-`",
+            other.escape_debug()
+        )
     } else if text.len() > LONGEST {
-        format!("the name of a {what} is at most {LONGEST} characters, and this one has {}; shorten it", text.len())
+        format!(
+            "the name of a {what} is at most {LONGEST} characters, and this one has {}; shorten it",
+            text.len()
+        )
     } else {
         return;
     };
@@ -51,36 +57,6 @@ pub(crate) fn screaming(method: &Ident) -> Ident {
 /// The name as part of an identifier; different names give different texts.
 pub(crate) fn slug(name: &str) -> String {
     name.replace('_', "__").replace('-', "_h")
-}
-
-/// The word that was probably meant.
-pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let most = word.chars().count().max(3) / 3;
-    known
-        .into_iter()
-        .map(|candidate| (distance(word, candidate), candidate))
-        .filter(|(distance, _)| *distance <= most)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
-}
-
-/// How many letters must be changed, added or taken out, or swapped with their neighbours.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
-    for i in 1..=a.len() {
-        let mut row = vec![i];
-        for j in 1..=b.len() {
-            let changed = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let mut least = changed.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                least = least.min(rows[i - 2][j - 2] + 1);
-            }
-            row.push(least);
-        }
-        rows.push(row);
-    }
-    rows[a.len()][b.len()]
 }
 
 #[cfg(test)]
@@ -126,14 +102,5 @@ mod tests {
         let names = ["a-b", "a_b", "a--b", "a__b", "a_hb", "a-_b", "a_-b"];
         let slugs: std::collections::BTreeSet<_> = names.map(slug).into();
         assert_eq!(slugs.len(), names.len());
-    }
-
-    #[test]
-    fn the_nearest_word_is_suggested_and_a_far_one_is_not() {
-        let known = ["retries", "timeout", "tz"];
-        assert_eq!(nearest("retires", known), Some("retries"));
-        assert_eq!(nearest("time_out", known), Some("timeout"));
-        assert_eq!(nearest("colour", known), None);
-        assert_eq!(nearest("zz", known), Some("tz"));
     }
 }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use jobs_schedule::{Expression, duration, zone};
+use jobs_schedule::{Expression, duration, suggest::nearest, zone};
 use proc_macro2::Span;
 use syn::{Expr, ExprLit, ExprUnary, Ident, Lit, LitStr, UnOp, spanned::Spanned};
 
-use crate::{errors::Errors, names};
+use crate::errors::Errors;
 
 /// What the value of an option is.
 #[derive(Clone, Copy)]
@@ -151,7 +151,9 @@ fn check(key: &Ident, kind: Kind, value: Expr, errors: &mut Errors) -> Option<Va
             let sign = if negative { "-" } else { "" };
             match format!("{sign}{digits}").parse::<i16>() {
                 Ok(_) => return Some(Value::Written(value)),
-                Err(_) => format!("`{key}` is a whole number from {} to {}; {}", i16::MIN, i16::MAX, remedy()),
+                Err(_) => {
+                    format!("`{key}` is a whole number from {} to {}; {}", i16::MIN, i16::MAX, remedy())
+                }
             }
         }
         (Kind::Count { .. } | Kind::Priority, Plain::Text(text)) => match text.value().parse::<i64>() {
@@ -167,7 +169,7 @@ fn check(key: &Ident, kind: Kind, value: Expr, errors: &mut Errors) -> Option<Va
             if words.contains(&&*word) {
                 return Some(Value::Written(value));
             }
-            match names::nearest(&word.to_lowercase(), words.iter().copied()) {
+            match nearest(&word, words.iter().copied()) {
                 Some(meant) => format!("unknown `{key}` {word:?}; did you mean {meant:?}?"),
                 None => format!("unknown `{key}` {word:?}; {}", remedy()),
             }
@@ -203,7 +205,10 @@ fn remedy(key: &Ident, kind: Kind) -> String {
 /// A value as far as it can be told from its syntax.
 enum Plain<'a> {
     Text(&'a LitStr),
-    Number { negative: bool, digits: String },
+    Number {
+        negative: bool,
+        digits: String,
+    },
     Bool,
     /// Another literal.
     Other,
@@ -215,9 +220,7 @@ fn plain(value: &Expr) -> Plain<'_> {
     match value {
         Expr::Lit(ExprLit { lit, .. }) => match lit {
             Lit::Str(text) => Plain::Text(text),
-            Lit::Int(number) => {
-                Plain::Number { negative: false, digits: number.base10_digits().to_owned() }
-            }
+            Lit::Int(number) => Plain::Number { negative: false, digits: number.base10_digits().to_owned() },
             Lit::Float(number) => {
                 Plain::Number { negative: false, digits: number.base10_digits().to_owned() }
             }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jobs_schedule::Expression;
+use jobs_schedule::{Expression, suggest::nearest};
 use proc_macro2::Span;
 use quote::ToTokens;
 use syn::{Attribute, Ident, LitStr, spanned::Spanned};
@@ -29,10 +29,17 @@ impl Group {
         let Declared { args, mut jobs, queries, helpers } = declared;
         if jobs.is_empty() && queries.is_empty() {
             let place = args.name.as_ref().map_or_else(|| block.head.self_ty.span(), LitStr::span);
-            errors.at(place, "this block has no job; write `#[job(\"name\", \"0 9 * * *\")]` above a method of it");
+            errors.at(
+                place,
+                "this block has no job; write `#[job(\"name\", \"0 9 * * *\")]` above a method of it",
+            );
         }
         unique("job", jobs.iter().filter_map(|job| Some((job.args.name.as_ref()?, &*job.cfg))), errors);
-        unique("query for", queries.iter().filter_map(|query| Some((query.name.as_ref()?, &*query.cfg))), errors);
+        unique(
+            "query for",
+            queries.iter().filter_map(|query| Some((query.name.as_ref()?, &*query.cfg))),
+            errors,
+        );
         constants(&mut jobs, block, errors);
         renamed(&jobs, errors);
 
@@ -51,7 +58,9 @@ impl Group {
             }
             all_found = false;
             // A job whose name could not be read may be the one that this query looks for.
-            if let Some(name) = query.name.as_ref().filter(|_| jobs.iter().all(|(job, _)| job.args.name.is_some())) {
+            if let Some(name) =
+                query.name.as_ref().filter(|_| jobs.iter().all(|(job, _)| job.args.name.is_some()))
+            {
                 errors.at(name.span(), without_job(name, &jobs));
             }
         }
@@ -99,7 +108,10 @@ fn unique<'a>(what: &str, named: impl Iterator<Item = (&'a LitStr, &'a [Attribut
         match seen.iter().find(same) {
             Some((first, _)) => {
                 let name_text = name.value();
-                errors.at(name.span(), format!("the {what} `{name_text}` is in this block twice; rename one of them"));
+                errors.at(
+                    name.span(),
+                    format!("the {what} `{name_text}` is in this block twice; rename one of them"),
+                );
                 errors.at(first.span(), "the first one is here");
             }
             None => seen.push((name, cfg)),
@@ -117,7 +129,7 @@ fn constants(jobs: &mut [Job], block: &Block, errors: &mut Errors) {
             Member::Const(name, _) => name,
             Member::Other(_) => continue,
         };
-        taken.push((name.clone(), format!("the member `{name}` of this block"), Vec::new()));
+        taken.push((name.clone(), "another member of this block".into(), Vec::new()));
     }
     for job in jobs {
         let Some(constant) = job.constant.take() else { continue };
@@ -125,16 +137,14 @@ fn constants(jobs: &mut [Job], block: &Block, errors: &mut Errors) {
         match taken.iter().find(|(name, _, cfg)| *name == constant && both_present(cfg, &job.cfg)) {
             Some((_, owner, _)) => {
                 let owner = if constant == *method { "its own method" } else { owner };
-                errors.at(
-                    constant.span(),
-                    format!(
-                        "the constant `{constant}` of this job has the name of {owner}; \
-                         give it another one with `handle = OTHER`"
-                    ),
+                let problem = format!(
+                    "the constant of this job would be `{constant}`, and that is {owner}; \
+                     name it otherwise, as in `handle = OTHER`"
                 );
+                errors.at(constant.span(), problem);
             }
             None => {
-                taken.push((constant.clone(), format!("that of `{method}`"), job.cfg.clone()));
+                taken.push((constant.clone(), format!("the constant of `{method}`"), job.cfg.clone()));
                 job.constant = Some(constant);
             }
         }
@@ -146,9 +156,18 @@ fn renamed(jobs: &[Job], errors: &mut Errors) {
         let Some(was) = &job.args.was else { continue };
         let old = was.value();
         if jobs.iter().any(|other| other.name().is_some_and(|name| name == old)) {
-            errors.at(was.span(), format!("`{old}` is still a job of this block; `was` is for a name that is gone"));
-        } else if jobs[..index].iter().any(|other| other.args.was.as_ref().is_some_and(|was| was.value() == old)) {
-            errors.at(was.span(), format!("another job of this block was `{old}` too; let one of them take it over"));
+            errors.at(
+                was.span(),
+                format!("`{old}` is still a job of this block; `was` is for a name that is gone"),
+            );
+        } else if jobs[..index]
+            .iter()
+            .any(|other| other.args.was.as_ref().is_some_and(|was| was.value() == old))
+        {
+            errors.at(
+                was.span(),
+                format!("another job of this block was `{old}` too; let one of them take it over"),
+            );
         }
     }
 }
@@ -156,7 +175,7 @@ fn renamed(jobs: &[Job], errors: &mut Errors) {
 fn without_job(name: &LitStr, jobs: &[(Job, Option<usize>)]) -> String {
     let wanted = name.value();
     let names: Vec<_> = jobs.iter().filter_map(|(job, _)| job.name()).collect();
-    match crate::names::nearest(&wanted, names.iter().map(String::as_str)) {
+    match nearest(&wanted, names.iter().map(String::as_str)) {
         Some(meant) => format!("no job of this block is named `{wanted}`; did you mean `{meant}`?"),
         None if names.is_empty() => format!(
             "no job of this block is named `{wanted}`; write the query in the block of its `#[job]`, whose item it yields"
@@ -209,17 +228,22 @@ fn items(job: &Job, query: Option<&Query>, all_found: bool, errors: &mut Errors)
 /// A zone beside a schedule that has none would do nothing.
 fn zone(job: &Job, errors: &mut Errors) {
     let Some(tz) = job.args.settings.iter().find(|setting| setting.key == "tz") else { return };
-    let Some(Ok(schedule)) = job.args.schedule.as_ref().map(|schedule| Expression::parse(&schedule.value())) else {
+    let Some(Ok(schedule)) = job.args.schedule.as_ref().map(|schedule| Expression::parse(&schedule.value()))
+    else {
         return;
     };
     if !schedule.takes_zone() {
-        errors.at(tz.key.span(), "`tz` does nothing here: an interval or an instant has no time zone; take it out");
+        errors.at(
+            tz.key.span(),
+            "`tz` does nothing here: an interval or an instant has no time zone; take it out",
+        );
     }
 }
 
 /// What bounds an attempt of a job without a query.
 fn bounds(job: &Job, has_query: bool, errors: &mut Errors) {
-    let (Some((timeout, at)), Some((most, _))) = (length(job, "timeout"), length(job, "max_compute_time")) else {
+    let (Some((timeout, at)), Some((most, _))) = (length(job, "timeout"), length(job, "max_compute_time"))
+    else {
         return;
     };
     if !has_query && timeout > most {

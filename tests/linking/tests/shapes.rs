@@ -364,7 +364,8 @@ impl Sink for Collected {
 }
 
 fn find(group: &str, job: &str) -> &'static JobDef {
-    let mut jobs = GroupBlock::linked().into_iter().filter(|block| block.name == group).flat_map(|block| block.jobs);
+    let mut jobs =
+        GroupBlock::linked().into_iter().filter(|block| block.name == group).flat_map(|block| block.jobs);
     jobs.find(|def| def.name == job).unwrap_or_else(|| panic!("{group}.{job} is not linked"))
 }
 
@@ -507,9 +508,15 @@ async fn a_query_that_fails_half_way_says_so_after_what_it_found() {
 #[tokio::test]
 async fn an_error_that_is_not_send_keeps_its_text_and_its_sources() {
     let error = query_of("dyn-error").await.1.unwrap_err();
-    assert_eq!((error.to_string(), error.source().unwrap().to_string()), ("outer".into(), Closed.to_string()));
+    assert_eq!(
+        (error.to_string(), error.source().unwrap().to_string()),
+        ("outer".into(), Closed.to_string())
+    );
     let error = page_of("page-error", None).await.unwrap_err();
-    assert_eq!((error.to_string(), error.source().unwrap().to_string()), ("outer".into(), Closed.to_string()));
+    assert_eq!(
+        (error.to_string(), error.source().unwrap().to_string()),
+        ("outer".into(), Closed.to_string())
+    );
 }
 
 #[tokio::test]
@@ -598,7 +605,8 @@ fn a_constant_names_its_job_and_its_item() {
 
 #[test]
 fn an_instance_is_made_where_the_type_has_a_default() {
-    let default = |group: &str| GroupBlock::linked().into_iter().find(|block| block.name == group).unwrap().default;
+    let default =
+        |group: &str| GroupBlock::linked().into_iter().find(|block| block.name == group).unwrap().default;
     assert!(default("handlers").unwrap()().is::<Handlers>());
     assert!(default("queries").is_none());
 }

@@ -1,0 +1,13 @@
+//! A day that does not exist.
+use jobs_runner::prelude::*;
+
+#[derive(Default)]
+pub struct Jobs;
+
+#[cron_group("g")]
+impl Jobs {
+    #[job("a", "0 9 * * FUNDAY")]
+    async fn run(&self) {}
+}
+
+fn main() {}

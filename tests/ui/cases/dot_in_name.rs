@@ -1,0 +1,13 @@
+//! A dot in a name.
+use jobs_runner::prelude::*;
+
+#[derive(Default)]
+pub struct Jobs;
+
+#[cron_group("g")]
+impl Jobs {
+    #[job("mail.send", "0 9 * * *")]
+    async fn run(&self) {}
+}
+
+fn main() {}

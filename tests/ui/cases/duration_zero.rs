@@ -1,0 +1,13 @@
+//! A bound of nothing.
+use jobs_runner::prelude::*;
+
+#[derive(Default)]
+pub struct Jobs;
+
+#[cron_group("g")]
+impl Jobs {
+    #[job("a", "0 9 * * *", timeout = "0s")]
+    async fn run(&self) {}
+}
+
+fn main() {}

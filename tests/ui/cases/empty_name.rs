@@ -1,0 +1,13 @@
+//! An empty name.
+use jobs_runner::prelude::*;
+
+#[derive(Default)]
+pub struct Jobs;
+
+#[cron_group("g")]
+impl Jobs {
+    #[job("", "0 9 * * *")]
+    async fn run(&self) {}
+}
+
+fn main() {}

@@ -1,0 +1,13 @@
+//! A name that is no literal.
+use jobs_runner::prelude::*;
+
+#[derive(Default)]
+pub struct Jobs;
+
+#[cron_group("g")]
+impl Jobs {
+    #[job(a, "0 9 * * *")]
+    async fn run(&self) {}
+}
+
+fn main() {}

@@ -1,0 +1,25 @@
+//! A query that names no job of its block.
+use jobs_runner::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize)]
+pub struct Order;
+#[derive(Serialize, Deserialize)]
+pub struct Invoice;
+
+#[derive(Default)]
+pub struct Jobs;
+
+#[cron_group("g")]
+impl Jobs {
+    #[query("process")]
+    async fn find(&self) -> Vec<Order> {
+        vec![]
+    }
+    #[job("proces", "0 9 * * *")]
+    async fn run(&self, order: Order) {
+        let _ = order;
+    }
+}
+
+fn main() {}

@@ -1,0 +1,13 @@
+//! A count in quotes.
+use jobs_runner::prelude::*;
+
+#[derive(Default)]
+pub struct Jobs;
+
+#[cron_group("g")]
+impl Jobs {
+    #[job("a", "0 9 * * *", retries = "3")]
+    async fn run(&self) {}
+}
+
+fn main() {}

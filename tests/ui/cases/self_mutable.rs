@@ -1,0 +1,13 @@
+//! A method that takes `&mut self`.
+use jobs_runner::prelude::*;
+
+#[derive(Default)]
+pub struct Jobs;
+
+#[cron_group("g")]
+impl Jobs {
+    #[job("a", "0 9 * * *")]
+    async fn run(&mut self) {}
+}
+
+fn main() {}

@@ -1,0 +1,13 @@
+//! `L` of other dialects.
+use jobs_runner::prelude::*;
+
+#[derive(Default)]
+pub struct Jobs;
+
+#[cron_group("g")]
+impl Jobs {
+    #[job("a", "0 9 L * *")]
+    async fn run(&self) {}
+}
+
+fn main() {}
