@@ -28,7 +28,7 @@ type Encode<T> = fn(&mut BodyWriter, &T) -> serde_json::Result<Option<Body>>;
 impl<T> For<T> {
     /// Encodes an item, and gives the body that is full with it.
     pub(crate) fn encode(self, item: &T, out: &mut BodyWriter) -> Result<Option<Body>, BoxError> {
-        (self.encode)(out, item).map_err(not_json)
+        (self.encode)(out, item).map_err(|error| not_json(&error))
     }
 }
 
@@ -45,7 +45,7 @@ pub fn for_item<T: Stored>() -> For<T> {
     For { encode: BodyWriter::push::<T> }
 }
 
-fn not_json(error: serde_json::Error) -> BoxError {
+fn not_json(error: &serde_json::Error) -> BoxError {
     format!("an item that the query found cannot be written as JSON: {error}").into()
 }
 

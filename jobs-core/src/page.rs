@@ -80,8 +80,8 @@ fn other_cursor(cursor: &str, error: &serde_json::Error) -> BoxError {
 }
 
 /// The cursor with which a query is called.
-pub fn cursor<P: Cursor>(stored: Option<Vec<u8>>) -> Result<P, BoxError> {
-    P::read(stored.as_deref())
+pub fn cursor<P: Cursor>(stored: Option<&[u8]>) -> Result<P, BoxError> {
+    P::read(stored)
 }
 
 /// What a query may return that takes the cursor `P`, for a job that takes `T`.

@@ -25,7 +25,7 @@ pub(crate) struct Block {
 
 /// What stands in the block.
 pub(crate) enum Member {
-    Method(Method),
+    Method(Box<Method>),
     Const(Ident, TokenStream),
     Other(TokenStream),
 }
@@ -58,7 +58,7 @@ impl Block {
 
     pub(crate) fn methods_mut(&mut self) -> impl Iterator<Item = &mut Method> {
         self.members.iter_mut().filter_map(|member| match member {
-            Member::Method(method) => Some(method),
+            Member::Method(method) => Some(&mut **method),
             _ => None,
         })
     }
@@ -97,7 +97,7 @@ impl Parse for Member {
         let ahead = input.fork();
         if let Ok(method) = ahead.parse() {
             input.advance_to(&ahead);
-            return Ok(Self::Method(method));
+            return Ok(Self::Method(Box::new(method)));
         }
         let name = constant(&input.fork());
         let mut tokens = TokenStream::new();

@@ -249,7 +249,7 @@ fn query_def(ty: &Type, method: &Call, item: &Type) -> TokenStream {
     let span = method.method.span();
     let begin = quote!(let __call = __jobs::call::<#ty>(&__group, __cx););
     if let Some(cursor) = method.owned() {
-        let decode = decode(cursor, "cursor", &quote!(__stored));
+        let decode = decode(cursor, "cursor", &quote!(__stored.as_deref()));
         let by = quote_spanned!(cursor.span()=> __jobs::by_cursor::<#cursor>());
         let page = on_output(method, "page", &quote!(#for_item, #by, #call));
         return if method.is_async {

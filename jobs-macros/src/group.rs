@@ -7,13 +7,13 @@ use syn::Error;
 use crate::{block::Block, errors::Errors, expand, model::Declared, validate::Group};
 
 /// The block, and its registration or its errors.
-pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn expand(args: TokenStream, item: &TokenStream) -> TokenStream {
     let mut block = match Block::parse(item.clone()) {
         Ok(Some(block)) => block,
         Ok(None) => {
             let example =
                 "`#[cron_group]` is for an `impl` block; write `#[cron_group(\"name\")] impl MyJobs { .. }`";
-            let error = Error::new_spanned(&item, example).into_compile_error();
+            let error = Error::new_spanned(item, example).into_compile_error();
             return quote!(#item #error);
         }
         Err(error) => {

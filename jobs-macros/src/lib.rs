@@ -13,6 +13,9 @@ mod options;
 mod outside;
 mod validate;
 
+#[cfg(test)]
+mod tests;
+
 use proc_macro::TokenStream;
 
 /// Makes an `impl` block a group of jobs: `#[cron_group("name", option = .., crate = path)]`.
@@ -45,7 +48,7 @@ use proc_macro::TokenStream;
 /// ```
 #[proc_macro_attribute]
 pub fn cron_group(args: TokenStream, item: TokenStream) -> TokenStream {
-    group::expand(args.into(), item.into()).into()
+    group::expand(args.into(), &item.into()).into()
 }
 
 /// Makes a method of a group a job: `#[job("name", "schedule", option = ..)]`; without a schedule it runs on demand.
@@ -76,7 +79,7 @@ pub fn cron_group(args: TokenStream, item: TokenStream) -> TokenStream {
 /// Durations are text such as `"1h 30m"` or constants of type `Duration`, numbers are literals or constants.
 #[proc_macro_attribute]
 pub fn job(args: TokenStream, item: TokenStream) -> TokenStream {
-    outside::expand("job", &args.into(), item.into()).into()
+    outside::expand("job", &args.into(), &item.into()).into()
 }
 
 /// Makes a method find the items of the job of the same name, in the same block: `#[query("name")]`.
@@ -85,29 +88,29 @@ pub fn job(args: TokenStream, item: TokenStream) -> TokenStream {
 /// `Option` of a cursor by value and returns a `Result<Page<T, C>>`. See [`macro@cron_group`] for an example.
 #[proc_macro_attribute]
 pub fn query(args: TokenStream, item: TokenStream) -> TokenStream {
-    outside::expand("query", &args.into(), item.into()).into()
+    outside::expand("query", &args.into(), &item.into()).into()
 }
 
 /// A [`macro@job`] at the start of every hour: `#[hourly("name", option = ..)]`.
 #[proc_macro_attribute]
 pub fn hourly(args: TokenStream, item: TokenStream) -> TokenStream {
-    outside::expand("hourly", &args.into(), item.into()).into()
+    outside::expand("hourly", &args.into(), &item.into()).into()
 }
 
 /// A [`macro@job`] at midnight: `#[daily("name", option = ..)]`.
 #[proc_macro_attribute]
 pub fn daily(args: TokenStream, item: TokenStream) -> TokenStream {
-    outside::expand("daily", &args.into(), item.into()).into()
+    outside::expand("daily", &args.into(), &item.into()).into()
 }
 
 /// A [`macro@job`] at midnight before Sunday: `#[weekly("name", option = ..)]`.
 #[proc_macro_attribute]
 pub fn weekly(args: TokenStream, item: TokenStream) -> TokenStream {
-    outside::expand("weekly", &args.into(), item.into()).into()
+    outside::expand("weekly", &args.into(), &item.into()).into()
 }
 
 /// A [`macro@job`] at midnight before the first of the month: `#[monthly("name", option = ..)]`.
 #[proc_macro_attribute]
 pub fn monthly(args: TokenStream, item: TokenStream) -> TokenStream {
-    outside::expand("monthly", &args.into(), item.into()).into()
+    outside::expand("monthly", &args.into(), &item.into()).into()
 }

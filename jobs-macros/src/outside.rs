@@ -5,7 +5,7 @@ use quote::{format_ident, quote};
 use syn::{Error, Signature, parse::Parser};
 
 /// Nothing for the empty item that `#[cron_group]` leaves the attribute on, an error for everything else.
-pub(crate) fn expand(name: &str, args: &TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn expand(name: &str, args: &TokenStream, item: &TokenStream) -> TokenStream {
     if args.to_string() == "__in_group" {
         return TokenStream::new();
     }

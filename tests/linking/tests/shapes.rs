@@ -1,4 +1,5 @@
 //! Every shape of handler and query, called as the runner calls it.
+#![allow(clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::unwrap_used)] // A test may panic.
 
 use std::{
     collections::{BTreeSet, HashSet, VecDeque},

@@ -1,4 +1,5 @@
 //! One file per mistake, each with the message it gets.
+#![allow(clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::unwrap_used)] // A test may panic.
 
 use std::{
     env, fs,
