@@ -27,6 +27,7 @@ mod policy;
 mod report;
 #[doc(hidden)]
 pub mod returns;
+mod source;
 mod store;
 mod time;
 mod timetable;
@@ -51,6 +52,9 @@ pub use page::Page;
 pub use pause::{PAUSES, covers, pause_cell, pause_cells};
 pub use policy::*;
 pub use report::*;
+#[doc(hidden)]
+pub use source::Source;
+pub use source::{StoreSource, without_password};
 pub use store::*;
 pub use time::Millis;
 pub use timetable::Timetable;

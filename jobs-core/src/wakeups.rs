@@ -48,7 +48,8 @@ impl Wakeups {
     /// Waits until `of` gives another number than it gave for `seen`, and gives it back. Never returns once the
     /// store is gone: whoever waits also polls.
     pub async fn changed(&mut self, of: impl Fn(&Marks) -> u64, seen: u64) -> u64 {
-        match self.0.wait_for(|marks| of(marks) != seen).await {
+        let marks = self.0.wait_for(|marks| of(marks) != seen).await.map(|marks| *marks);
+        match marks {
             Ok(marks) => of(&marks),
             Err(_) => std::future::pending().await,
         }

@@ -1,0 +1,98 @@
+//! Which store: a value, or a URL.
+
+use std::{fmt, sync::Arc};
+
+use crate::Store;
+
+/// Which store to use: a URL, or a store that is open already.
+///
+/// | URL | store |
+/// |---|---|
+/// | `memory:` | in this process, gone with it |
+///
+/// Every URL takes `namespace=` (default `jobs`); nothing is shared between namespaces.
+#[derive(Clone)]
+pub struct StoreSource(Source);
+
+#[doc(hidden)]
+#[derive(Clone)]
+pub enum Source {
+    Url(String),
+    Open(Arc<dyn Store>),
+}
+
+impl StoreSource {
+    #[doc(hidden)]
+    #[must_use]
+    pub fn into_inner(self) -> Source {
+        self.0
+    }
+}
+
+/// The URL as it may be shown: without its password.
+#[must_use]
+pub fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let host = match authority.rsplit_once('@') {
+        Some((user, host)) => format!("{}:***@{host}", user.split(':').next().unwrap_or_default()),
+        None => authority.to_owned(),
+    };
+    // A password may also stand in the query.
+    let path = path.split('&').map(|part| match part.split_once("password=") {
+        Some((before, _)) => format!("{before}password=***"),
+        None => part.to_owned(),
+    });
+    format!("{scheme}://{host}{}", path.collect::<Vec<_>>().join("&"))
+}
+
+impl fmt::Debug for StoreSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Source::Url(url) => f.debug_tuple("StoreSource").field(&without_password(url)).finish(),
+            Source::Open(_) => f.debug_tuple("StoreSource").field(&"an open store").finish(),
+        }
+    }
+}
+
+impl From<&str> for StoreSource {
+    fn from(url: &str) -> Self {
+        url.to_owned().into()
+    }
+}
+
+impl From<String> for StoreSource {
+    fn from(url: String) -> Self {
+        Self(Source::Url(url))
+    }
+}
+
+impl From<Arc<dyn Store>> for StoreSource {
+    fn from(store: Arc<dyn Store>) -> Self {
+        Self(Source::Open(store))
+    }
+}
+
+impl<S: Store> From<S> for StoreSource {
+    fn from(store: S) -> Self {
+        Self(Source::Open(Arc::new(store)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_never_shown() {
+        for (url, shown) in [
+            ("redis://me:secret@host:1/0", "redis://me:***@host:1/0"),
+            ("postgres://host/db?user=me&password=secret&x=1", "postgres://host/db?user=me&password=***&x=1"),
+            ("memory:", "memory:"),
+            ("sqlite://a@b/c.db", "sqlite://a:***@b/c.db"),
+        ] {
+            assert_eq!(without_password(url), shown);
+            assert!(!format!("{:?}", StoreSource::from(url)).contains("secret"));
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The attempts that are waiting for something: those that can be broken off.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use jobs_core::JobContext;
+
+use crate::{lease::Held, node::lock};
+
+/// The attempts that have not ended at their first poll.
+#[derive(Debug, Default)]
+pub(crate) struct Attempts {
+    next: AtomicU64,
+    waiting: Mutex<BTreeMap<u64, Waiting>>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    held: Arc<Held>,
+    cx: JobContext,
+    blocks: bool,
+}
+
+/// An attempt's entry, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Entry<'a> {
+    attempts: &'a Attempts,
+    key: u64,
+}
+
+impl Attempts {
+    /// Enters an attempt. One whose lease was revoked before is cancelled at once.
+    pub(crate) fn enter(&self, held: &Arc<Held>, cx: &JobContext) -> Entry<'_> {
+        self.add(held, cx, false)
+    }
+
+    /// Enters an attempt that blocks: it hears of a cancel, and cannot be broken off.
+    pub(crate) fn enter_blocking(&self, held: &Arc<Held>, cx: &JobContext) -> Entry<'_> {
+        self.add(held, cx, true)
+    }
+
+    fn add(&self, held: &Arc<Held>, cx: &JobContext, blocks: bool) -> Entry<'_> {
+        let key = self.next.fetch_add(1, Ordering::Relaxed);
+        lock(&self.waiting).insert(key, Waiting { held: held.clone(), cx: cx.clone(), blocks });
+        if held.revoked().is_some() {
+            cx.cancel();
+        }
+        Entry { attempts: self, key }
+    }
+
+    pub(crate) fn cancel(&self, which: impl Fn(&Held) -> bool) {
+        for attempt in lock(&self.waiting).values().filter(|attempt| which(&attempt.held)) {
+            attempt.cx.cancel();
+        }
+    }
+
+    pub(crate) fn only_blocking(&self) -> bool {
+        lock(&self.waiting).values().all(|attempt| attempt.blocks)
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        lock(&self.waiting).len()
+    }
+}
+
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        lock(&self.attempts.waiting).remove(&self.key);
+    }
+}

@@ -1,0 +1,154 @@
+//! One job's items in this runner: those that wait for a worker, and its workers.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, atomic::Ordering},
+    time::Duration,
+};
+
+use jobs_core::{End, JobWant};
+
+use crate::{
+    lease::{Held, Revoked, Taken, Unstarted},
+    node::{Node, Phase, lock},
+    registry::Job,
+};
+
+/// One job's items in this runner.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    pub(crate) job: Job,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queue: VecDeque<Unstarted>,
+    queued: u32,
+    workers: u32,
+    /// The mean time of an attempt, once one has ended.
+    mean: Option<Duration>,
+}
+
+/// Items are fetched ahead for this long.
+const AHEAD: Duration = Duration::from_millis(50);
+/// So many items are fetched ahead for one slot at the most.
+const MOST_AHEAD: u32 = 64;
+/// A leased item that is not started for this long goes back.
+const UNSTARTED: Duration = Duration::from_secs(2);
+
+impl Desk {
+    pub(crate) fn new(job: Job) -> Self {
+        Self { job, state: Mutex::default() }
+    }
+
+    /// Queues the items of a lease.
+    pub(crate) fn queue(&self, items: Unstarted) {
+        let mut state = lock(&self.state);
+        state.queued += items.count();
+        state.queue.push_back(items);
+    }
+
+    /// Whether one more worker has something to do and may do it; it is counted if so.
+    pub(crate) fn hire(&self) -> bool {
+        let mut state = lock(&self.state);
+        let hired = state.workers < self.job.policy.concurrency && state.queued > 0;
+        state.workers += u32::from(hired);
+        hired
+    }
+
+    /// Takes the next item; a worker that finds none is no longer counted.
+    pub(crate) fn take(&self) -> Option<Taken> {
+        let mut state = lock(&self.state);
+        let Some(first) = state.queue.front_mut() else {
+            state.workers -= 1;
+            return None;
+        };
+        let taken = first.take(1);
+        if first.count() == 0 {
+            state.queue.pop_front();
+        }
+        state.queued -= 1;
+        Some(taken)
+    }
+
+    /// Whether items or workers are here.
+    pub(crate) fn is_idle(&self) -> bool {
+        let state = lock(&self.state);
+        state.workers == 0 && state.queued == 0
+    }
+
+    /// How many items are here and not ended.
+    fn items(state: &State) -> u32 {
+        state.queued + state.workers
+    }
+
+    /// The room that is left, and how many of the process's slots are taken.
+    pub(crate) fn want(&self) -> (JobWant, usize) {
+        let state = lock(&self.state);
+        let per_slot = self.per_slot(&state);
+        let taken = Self::items(&state).div_ceil(per_slot);
+        let slots = self.job.policy.concurrency.saturating_sub(taken);
+        (JobWant { job: self.job.id.clone(), slots, per_slot }, taken as usize)
+    }
+
+    /// How many items a slot works off while the next are fetched: one while the handler's time is not known, or
+    /// where what is leased counts for all runners.
+    fn per_slot(&self, state: &State) -> u32 {
+        let limited = self.job.policy.global_concurrency.is_some() || self.job.link.exclusive();
+        match state.mean.filter(|_| !limited) {
+            Some(mean) if mean < AHEAD => {
+                let fit = AHEAD.as_nanos() / mean.as_nanos().max(1);
+                u32::try_from(fit).unwrap_or(MOST_AHEAD).clamp(1, MOST_AHEAD)
+            }
+            _ => 1,
+        }
+    }
+
+    /// Notes how long an attempt took.
+    pub(crate) fn took(&self, time: Duration) {
+        let mut state = lock(&self.state);
+        state.mean = Some(match state.mean {
+            Some(mean) => (mean * 7 + time) / 8,
+            None => time,
+        });
+    }
+
+    /// Settles the queued items that may no longer be started.
+    pub(crate) fn return_unstarted(&self, node: &Node) {
+        let now = node.env.uptime();
+        let all = node.phase() > Phase::Running || node.is_paused(&self.job.id) || !node.is_trusted();
+        let mut state = lock(&self.state);
+        let (kept, returned): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut state.queue).into_iter().partition(|items| {
+            let waited = now.saturating_sub(items.held.since) > UNSTARTED;
+            !all && !waited && items.held.revoked().is_none()
+        });
+        state.queue = kept;
+        state.queued -= returned.iter().map(Unstarted::count).sum::<u32>();
+        drop(state);
+        for mut items in returned {
+            let rest = items.take(u32::MAX);
+            put_back(node, &rest.held, rest.from, rest.from + rest.items.count());
+        }
+    }
+
+    /// When the first queued item has waited too long for a worker.
+    pub(crate) fn returns_at(&self) -> Option<Duration> {
+        lock(&self.state).queue.front().map(|items| items.held.since + UNSTARTED)
+    }
+}
+
+/// Settles items that were not started, as their lease's end asks for. If the lease is lost the store refuses it.
+pub(crate) fn put_back(node: &Node, held: &Held, from: u32, to: u32) {
+    let end = if held.revoked() == Some(Revoked::Cancelled) { End::Cancelled } else { End::Back };
+    node.outbox.put(held.token, from, to, end);
+}
+
+/// Starts as many workers as there is room and work for.
+pub(crate) fn start_workers(node: &Arc<Node>, desk: &Arc<Desk>) {
+    while node.running.load(Ordering::Acquire) < node.max_concurrency && desk.hire() {
+        node.running.fetch_add(1, Ordering::AcqRel);
+        let (node, desk) = (node.clone(), desk.clone());
+        node.clone().tasks.spawn(async move { crate::worker::work(node, desk).await });
+    }
+}

@@ -1,0 +1,152 @@
+//! The dispatcher: free slots become leases, and results become settlements, in one call of the store.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use jobs_core::{End, Lease, Millis, Settle, Settled, Settlement, Stage, Want};
+
+use crate::{
+    desk::start_workers,
+    event::Event,
+    lease::{Revoked, Unstarted},
+    node::{Node, Phase},
+};
+
+/// Results are settled this long after the first of them, if there are not enough before.
+const SETTLE_WITHIN: Duration = Duration::from_millis(20);
+
+/// The dispatcher's lane.
+const LANE: u32 = 0;
+
+/// Settles and leases until the runner has ended.
+pub(crate) async fn run(node: Arc<Node>) {
+    let mut wakeups = node.store.wakeups();
+    let (mut n, mut seen, mut next_due) = (0, wakeups.marks().work, None);
+    // What was leased last may not have been all.
+    let mut more = true;
+    loop {
+        if !more {
+            let work = wakeups.changed(|marks| marks.work, seen);
+            tokio::select! {
+                biased;
+                () = node.outbox.enough() => {}
+                () = node.kick.notified() => {}
+                () = results(&node) => {}
+                mark = work => seen = mark,
+                () = due(&node, next_due) => {}
+                () = node.reached(Phase::Ended) => {}
+            }
+        }
+        let now = node.env.uptime();
+        for desk in node.active().iter().filter_map(|job| node.desks.get(job)) {
+            if desk.returns_at().is_some_and(|at| at < now) {
+                desk.return_unstarted(&node);
+            }
+        }
+        let settlements = node.outbox.take();
+        let want = want(&node);
+        let reserved = want.slots as usize;
+        if settlements.is_empty() && reserved == 0 {
+            if node.phase() == Phase::Ended {
+                return;
+            }
+            more = false;
+            continue;
+        }
+        n += 1;
+        node.reserved.fetch_add(reserved, Ordering::AcqRel);
+        let settle = Settle {
+            session: node.session,
+            lane: LANE,
+            n,
+            settlements,
+            effects: Vec::new(),
+            want,
+        };
+        let settled = node.persist(|store| store.settle(settle.clone())).await;
+        node.reserved.fetch_sub(reserved, Ordering::AcqRel);
+        acknowledge(&node, &settle.settlements, &settled);
+        more = !settled.leases.is_empty();
+        next_due = settled.next_due;
+        for lease in settled.leases {
+            take_in(&node, lease);
+        }
+        node.complete(settled.ended).await;
+    }
+}
+
+/// Waits until there are results, and a little longer for more.
+async fn results(node: &Node) {
+    node.outbox.some().await;
+    tokio::time::sleep(SETTLE_WITHIN).await;
+}
+
+/// Waits until an item is due, a queued one has waited too long, or it is time to look whether there is work that
+/// nobody told of.
+async fn due(node: &Node, next_due: Option<Millis>) {
+    let until = next_due.map(|due| node.clock.until(due));
+    let returns = node.active().iter().filter_map(|job| node.desks.get(job)?.returns_at()).min();
+    let returns = returns.map(|at| at.saturating_sub(node.env.uptime()) + Duration::from_millis(1));
+    let wait = until.into_iter().chain(returns).min().unwrap_or(node.poll).min(node.poll);
+    node.env.sleep(wait).await;
+}
+
+/// The room of the process, and of the jobs whose items are here.
+pub(crate) fn want(node: &Node) -> Want {
+    if node.phase() > Phase::Running || !node.is_trusted() {
+        return Want::default();
+    }
+    let mut taken = node.reserved.load(Ordering::Acquire) + node.fills.load(Ordering::Acquire);
+    let mut jobs = Vec::new();
+    for job in node.active() {
+        if let Some(desk) = node.desks.get(&job) {
+            let (want, slots) = desk.want();
+            taken += slots;
+            jobs.push(want);
+        }
+    }
+    let slots = u32::try_from(node.max_concurrency.saturating_sub(taken)).unwrap_or(u32::MAX);
+    Want { slots, jobs }
+}
+
+/// Forgets what the store has settled, and what it says is lost.
+fn acknowledge(node: &Node, settlements: &[Settlement], settled: &Settled) {
+    for settlement in settlements {
+        node.settled(settlement.token, settlement.to - settlement.from);
+    }
+    for token in &settled.lost {
+        let Some(held) = node.let_go(*token) else { continue };
+        let (job, run, item) = (held.header.job.to_string(), held.run(), held.item(0));
+        node.bus.say(Event::LeaseLost { job, run, item });
+        held.revoke(Revoked::Lost);
+        node.attempts.cancel(|other| other.token == *token);
+    }
+}
+
+/// Takes in a lease: its items wait for a worker, or its query begins.
+pub(crate) fn take_in(node: &Arc<Node>, lease: Lease) {
+    let Some(lease) = node.kept_back(lease) else { return };
+    let header = &lease.chunk.header;
+    let Some(desk) = node.desks.get(&header.job) else { return };
+    let held = node.hold(&lease, desk);
+    match header.stage {
+        Stage::Work => {
+            node.set_active(&desk.job.id, true);
+            desk.queue(Unstarted::new(held, lease.chunk.body));
+            start_workers(node, desk);
+        }
+        Stage::Fill => {
+            node.running.fetch_add(1, Ordering::AcqRel);
+            node.fills.fetch_add(1, Ordering::AcqRel);
+            let fill = crate::fill::run(node.clone(), desk.clone(), held);
+            node.tasks.spawn(fill);
+        }
+        // It comes from a build that declares one: this one gives it back, and is not offered it again.
+        Stage::Finish => {
+            let none = End::Undecodable("this build declares no `on_finish`".to_owned());
+            node.outbox.put(held.token, 0, 1, none);
+        }
+    }
+}

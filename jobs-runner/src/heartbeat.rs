@@ -1,0 +1,106 @@
+//! The heartbeat: the session stays alive, and what the store says about it is obeyed.
+
+use std::{sync::Arc, time::Duration};
+
+use jobs_core::{Beat, Pulse};
+
+use crate::{
+    lease::Revoked,
+    node::{Node, Phase},
+};
+
+/// Every so many beats the store is told which leases are known here.
+const NAMED_EVERY: u32 = 10;
+
+/// Beats until the runner has ended.
+pub(crate) async fn run(node: Arc<Node>) {
+    let mut wakeups = node.store.wakeups();
+    let (mut control, mut beats, mut failed) = (wakeups.marks().control, 0_u32, false);
+    loop {
+        let wait = if failed { Duration::from_millis(200) } else { interval(&node) };
+        tokio::select! {
+            biased;
+            () = node.reached(Phase::Ended) => return,
+            // A pause or a cancel is obeyed at once where the store tells of it.
+            mark = wakeups.changed(|marks| marks.control, control) => control = mark,
+            () = wait_for(&node, node.env.about(wait)) => {}
+        }
+        beats += 1;
+        let held = beats.is_multiple_of(NAMED_EVERY).then(|| node.held());
+        let began = node.env.uptime();
+        match node.store.beat(Beat { session: node.session, held, reconnected: failed }).await {
+            Ok(reply) => {
+                failed = false;
+                node.store_answers();
+                let pulse = node.clock.observe(reply);
+                obey(&node, pulse, began).await;
+            }
+            Err(error) => {
+                failed = true;
+                node.store_fails(&error);
+            }
+        }
+    }
+}
+
+fn interval(node: &Node) -> Duration {
+    node.lease / 5
+}
+
+async fn wait_for(node: &Node, wait: Duration) {
+    let until = node.env.uptime() + wait;
+    loop {
+        let left = until.saturating_sub(node.env.uptime());
+        if left.is_zero() {
+            return;
+        }
+        node.env.sleep(left).await;
+    }
+}
+
+async fn obey(node: &Arc<Node>, pulse: Pulse, began: Duration) {
+    if !pulse.alive {
+        // Somebody took this session for dead: nothing it holds is its own any more.
+        tracing::warn!(target: "jobs", "the session was taken for dead; it begins anew");
+        node.revoke(|_| true, Revoked::Lost);
+        let attached = node.persist(|store| store.attach(node.attach(Vec::new()))).await;
+        node.hand_over(attached);
+    } else if node.take_stale() {
+        let attached = node.persist(|store| store.attach(node.attach(Vec::new()))).await;
+        node.hand_over(attached);
+    }
+    let trusted = node.is_trusted();
+    // Trust ends before the lease does, counted from before the store was asked.
+    node.trust_until(began + node.lease.mul_f64(0.8));
+    if !trusted {
+        node.kick.notify_one();
+    }
+    if !pulse.lost.is_empty() {
+        node.revoke(|held| pulse.lost.contains(&held.token), Revoked::Lost);
+    }
+    if !pulse.cancelled.is_empty() {
+        let of = |held: &crate::lease::Held| held.run().is_some_and(|run| pulse.cancelled.contains(&run));
+        node.revoke(of, Revoked::Cancelled);
+    }
+    node.set_paused(pulse.paused);
+}
+
+/// Breaks off what runs when the leases can no longer be trusted: another node may have them by now.
+pub(crate) async fn watch_trust(node: Arc<Node>) {
+    loop {
+        let left = node.trusted_until().saturating_sub(node.env.uptime());
+        if left.is_zero() {
+            tracing::warn!(target: "jobs", "the store has not answered for too long; running attempts are broken off");
+            node.revoke(|_| true, Revoked::Lost);
+            while !node.is_trusted() {
+                node.env.sleep(Duration::from_millis(200)).await;
+            }
+        } else {
+            tokio::select! {
+                biased;
+                () = node.reached(Phase::Ended) => return,
+                () = node.env.sleep(left) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,397 @@
+//! What the loops of one runner share.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use jobs_core::{Attach, Attached, Completion, Delivery, Lease, Millis, RunId, SessionId, Store, StoreError, StoreResult, Token, covers};
+use tokio::sync::{Notify, watch};
+
+use crate::{
+    attempts::Attempts,
+    clock::StoreClock,
+    desk::Desk,
+    env::{Env, Tasks},
+    event::{Bus, Event},
+    lease::{Held, Revoked},
+    outbox::Outbox,
+};
+
+/// What the loops of one runner share.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) env: Env,
+    pub(crate) clock: StoreClock,
+    pub(crate) store: Stored,
+    pub(crate) session: SessionId,
+    pub(crate) info: jobs_core::Node,
+    pub(crate) name: Arc<str>,
+    pub(crate) lease: Duration,
+    pub(crate) poll: Duration,
+    pub(crate) max_concurrency: usize,
+    pub(crate) desks: BTreeMap<Arc<str>, Arc<Desk>>,
+    pub(crate) bus: Bus,
+    pub(crate) tasks: Tasks,
+    pub(crate) outbox: Outbox,
+    pub(crate) attempts: Attempts,
+    /// How far the runner is.
+    pub(crate) phase: watch::Sender<Phase>,
+    /// What handlers see of it.
+    pub(crate) shutting_down: Arc<AtomicBool>,
+    /// Tells the dispatcher that there is room, or work.
+    pub(crate) kick: Notify,
+    /// Tells whoever shuts down that a worker has ended.
+    pub(crate) idle: Notify,
+    /// Tells the scheduler that what is stopped or paused has changed.
+    pub(crate) reschedule: Notify,
+    /// Workers, and attempts of queries.
+    pub(crate) running: AtomicUsize,
+    /// Attempts of queries.
+    pub(crate) fills: AtomicUsize,
+    /// Room that calls under way have asked for.
+    pub(crate) reserved: AtomicUsize,
+    leases: Mutex<BTreeMap<Token, Arc<Held>>>,
+    /// Jobs with items here.
+    active: Mutex<BTreeSet<Arc<str>>>,
+    /// Runs whose filling is about to be announced, and what came of them meanwhile.
+    unannounced: Mutex<BTreeMap<RunId, Vec<Lease>>>,
+    /// What a renewed attach found, for the scheduler.
+    attached: Mutex<Option<Attached>>,
+    /// Whether a schedule is declared otherwise by another node.
+    stale: AtomicBool,
+    paused: Mutex<Vec<(String, String)>>,
+    stopped: Mutex<BTreeSet<Arc<str>>>,
+    /// Until when, by this machine's uptime in nanoseconds, the leases can be trusted.
+    trusted_until: AtomicU64,
+    /// Since when, by this machine's uptime, the store has not answered.
+    lost_since: Mutex<Option<Duration>>,
+}
+
+/// A store, which has no text of its own.
+pub(crate) struct Stored(pub(crate) Arc<dyn Store>);
+
+impl std::fmt::Debug for Stored {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Store")
+    }
+}
+
+impl std::ops::Deref for Stored {
+    type Target = Arc<dyn Store>;
+
+    fn deref(&self) -> &Arc<dyn Store> {
+        &self.0
+    }
+}
+
+/// How far a runner is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    Running,
+    /// No ticks, no new leases; what runs may end.
+    Draining,
+    /// All is settled.
+    Ended,
+}
+
+/// What a node is made from.
+pub(crate) struct Parts {
+    pub(crate) env: Env,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) session: SessionId,
+    pub(crate) info: jobs_core::Node,
+    pub(crate) lease: Duration,
+    pub(crate) poll: Duration,
+    pub(crate) max_concurrency: usize,
+    pub(crate) desks: BTreeMap<Arc<str>, Arc<Desk>>,
+    pub(crate) bus: Bus,
+}
+
+impl Node {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { env, store, session, info, lease, poll, max_concurrency, desks, bus } = parts;
+        Self {
+            clock: StoreClock::new(env.clone()),
+            env,
+            store: Stored(store),
+            session,
+            name: info.name.as_str().into(),
+            info,
+            lease,
+            poll,
+            max_concurrency,
+            desks,
+            bus,
+            tasks: Tasks::default(),
+            outbox: Outbox::default(),
+            attempts: Attempts::default(),
+            phase: watch::Sender::new(Phase::Running),
+            shutting_down: Arc::default(),
+            kick: Notify::new(),
+            idle: Notify::new(),
+            reschedule: Notify::new(),
+            running: AtomicUsize::new(0),
+            fills: AtomicUsize::new(0),
+            reserved: AtomicUsize::new(0),
+            leases: Mutex::default(),
+            active: Mutex::default(),
+            unannounced: Mutex::default(),
+            attached: Mutex::default(),
+            stale: AtomicBool::new(false),
+            paused: Mutex::default(),
+            stopped: Mutex::default(),
+            trusted_until: AtomicU64::new(0),
+            lost_since: Mutex::default(),
+        }
+    }
+
+    /// Calls the store until it answers. The call must be one that may be repeated.
+    pub(crate) async fn persist<'a, T>(&'a self, call: impl Fn(&'a dyn Store) -> StoreResult<'a, T>) -> T {
+        let mut wait = Duration::from_millis(10);
+        loop {
+            match call(&**self.store).await {
+                Ok(reply) => {
+                    self.store_answers();
+                    return self.clock.observe(reply);
+                }
+                Err(error) => {
+                    self.store_fails(&error);
+                    self.env.sleep(self.env.about(wait)).await;
+                    wait = (wait * 2).min(Duration::from_secs(1));
+                }
+            }
+        }
+    }
+
+    pub(crate) fn store_fails(&self, error: &StoreError) {
+        let mut since = lock(&self.lost_since);
+        if since.is_none() {
+            *since = Some(self.env.uptime());
+            self.bus.say(Event::StoreLost { message: error.to_string() });
+        }
+    }
+
+    pub(crate) fn store_answers(&self) {
+        if let Some(since) = lock(&self.lost_since).take() {
+            let after = self.env.uptime().saturating_sub(since);
+            self.bus.say(Event::StoreBack { after });
+        }
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
+    /// Takes a phase, if it is later than the one there is.
+    pub(crate) fn enter(&self, phase: Phase) {
+        self.phase.send_if_modified(|now| {
+            let later = phase > *now;
+            *now = phase.max(*now);
+            later
+        });
+    }
+
+    /// Waits for a phase.
+    pub(crate) async fn reached(&self, phase: Phase) {
+        // The sender lives as long as the node.
+        let _ = self.phase.subscribe().wait_for(|now| *now >= phase).await;
+    }
+
+    /// Ends runs of which nothing is left to do.
+    pub(crate) async fn complete(&self, runs: Vec<RunId>) {
+        for run in runs {
+            if let Completion::Completed(report) = self.persist(|store| store.complete(run, false)).await {
+                self.bus.say(Event::RunFinished(*report));
+            }
+        }
+    }
+
+    /// Whether all attempts that are left block: nothing can break them off.
+    pub(crate) fn only_blocking(&self) -> bool {
+        self.attempts.only_blocking()
+    }
+
+    // What is held.
+
+    /// Notes a lease that came.
+    pub(crate) fn hold(&self, lease: &Lease, desk: &Desk) -> Arc<Held> {
+        let header = &lease.chunk.header;
+        let retries = header.options.retries.unwrap_or(desk.job.policy.retries);
+        let delivery = Delivery {
+            job: header.job.clone(),
+            run: header.run(),
+            trigger: header.trigger,
+            tick: header.tick.map(Millis::timestamp),
+            attempt: header.attempt + 1,
+            max_attempts: retries.saturating_add(1),
+            redelivered: header.redelivered,
+            enqueued_at: header.enqueued_at.timestamp(),
+            token: lease.token.0,
+            node: self.name.clone(),
+            shutting_down: self.shutting_down.clone(),
+        };
+        let held = Arc::new(Held::new(lease, Arc::new(delivery), self.env.uptime()));
+        lock(&self.leases).insert(lease.token, held.clone());
+        held
+    }
+
+    /// Notes that `n` items of a lease are settled.
+    pub(crate) fn settled(&self, token: Token, n: u32) {
+        let mut leases = lock(&self.leases);
+        if leases.get(&token).is_some_and(|held| held.settled(n)) {
+            leases.remove(&token);
+        }
+    }
+
+    /// Forgets a lease that is lost or over.
+    pub(crate) fn let_go(&self, token: Token) -> Option<Arc<Held>> {
+        lock(&self.leases).remove(&token)
+    }
+
+    pub(crate) fn held(&self) -> Vec<Token> {
+        lock(&self.leases).keys().copied().collect()
+    }
+
+    /// Ends the attempts of leases, and keeps their other items from being started.
+    pub(crate) fn revoke(&self, which: impl Fn(&Held) -> bool, why: Revoked) {
+        for held in lock(&self.leases).values().filter(|held| which(held)) {
+            held.revoke(why);
+        }
+        self.attempts.cancel(which);
+        self.return_unstarted();
+    }
+
+    /// Settles the items that may no longer be started.
+    pub(crate) fn return_unstarted(&self) {
+        for job in self.active() {
+            if let Some(desk) = self.desks.get(&job) {
+                desk.return_unstarted(self);
+            }
+        }
+    }
+
+    // What may run.
+
+    pub(crate) fn trust_until(&self, uptime: Duration) {
+        let nanos = u64::try_from(uptime.as_nanos()).unwrap_or(u64::MAX);
+        self.trusted_until.fetch_max(nanos, Ordering::AcqRel);
+    }
+
+    /// Until when the leases can be trusted, by this machine's uptime.
+    pub(crate) fn trusted_until(&self) -> Duration {
+        Duration::from_nanos(self.trusted_until.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn is_trusted(&self) -> bool {
+        self.env.uptime() < self.trusted_until()
+    }
+
+    pub(crate) fn is_paused(&self, job: &str) -> bool {
+        lock(&self.paused).iter().any(|(pattern, _)| covers(pattern, job))
+    }
+
+    /// Takes what is paused from the store, and says what has changed.
+    pub(crate) fn set_paused(&self, paused: Vec<(String, String)>) {
+        let mut now = lock(&self.paused);
+        if *now == paused {
+            return;
+        }
+        let before = std::mem::replace(&mut *now, paused);
+        let lifted: Vec<_> = before.iter().filter(|old| !now.iter().any(|new| new.0 == old.0)).cloned().collect();
+        let added: Vec<_> = now.iter().filter(|new| !before.contains(new)).cloned().collect();
+        drop(now);
+        for (pattern, _) in lifted {
+            self.bus.say(Event::Resumed { pattern });
+        }
+        for (pattern, note) in added {
+            self.bus.say(Event::Paused { pattern, note });
+        }
+        self.return_unstarted();
+        self.reschedule.notify_one();
+        self.kick.notify_one();
+    }
+
+    pub(crate) fn set_stale(&self) {
+        self.stale.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn take_stale(&self) -> bool {
+        self.stale.swap(false, Ordering::AcqRel)
+    }
+
+    /// Hands what an attach found to the scheduler.
+    pub(crate) fn hand_over(&self, attached: Attached) {
+        *lock(&self.attached) = Some(attached);
+        self.reschedule.notify_one();
+    }
+
+    pub(crate) fn take_attached(&self) -> Option<Attached> {
+        lock(&self.attached).take()
+    }
+
+    /// What this node says when it opens its session, or opens it again.
+    pub(crate) fn attach(&self, gone: Vec<SessionId>) -> Attach {
+        let links = self.desks.values().map(|desk| desk.job.link.clone()).collect();
+        Attach { session: self.session, lease: self.lease, node: self.info.clone(), links, gone }
+    }
+
+    pub(crate) fn stop_ticks(&self, jobs: impl IntoIterator<Item = Arc<str>>) {
+        lock(&self.stopped).extend(jobs);
+        self.reschedule.notify_one();
+    }
+
+    pub(crate) fn is_stopped(&self, job: &str) -> bool {
+        lock(&self.stopped).contains(job)
+    }
+
+    // Which jobs have items here.
+
+    pub(crate) fn active(&self) -> Vec<Arc<str>> {
+        lock(&self.active).iter().cloned().collect()
+    }
+
+    pub(crate) fn set_active(&self, job: &Arc<str>, active: bool) {
+        let mut all = lock(&self.active);
+        if active {
+            if !all.contains(job) {
+                all.insert(job.clone());
+            }
+        } else {
+            all.remove(job);
+        }
+    }
+
+    // The order of events: a run is said to be filled before any of its items is started here.
+
+    /// The next items of this run are kept back until it is announced.
+    pub(crate) fn keep_back(&self, run: RunId) {
+        lock(&self.unannounced).entry(run).or_default();
+    }
+
+    /// Keeps back a lease, if its run is not announced.
+    pub(crate) fn kept_back(&self, lease: Lease) -> Option<Lease> {
+        let mut unannounced = lock(&self.unannounced);
+        match lease.chunk.header.run().and_then(|run| unannounced.get_mut(&run)) {
+            Some(kept) => {
+                kept.push(lease);
+                None
+            }
+            None => Some(lease),
+        }
+    }
+
+    /// The run is announced; what was kept back is handed over.
+    pub(crate) fn announced(&self, run: RunId) -> Vec<Lease> {
+        lock(&self.unannounced).remove(&run).unwrap_or_default()
+    }
+}
+
+/// A lock that a panic elsewhere does not close: what it guards is whole after every statement.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

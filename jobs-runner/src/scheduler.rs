@@ -1,0 +1,332 @@
+//! The scheduler: a heap of next ticks, in store time.
+
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, BTreeMap},
+    sync::Arc,
+};
+
+use jobs_core::{
+    Attached, Cause, Due, Fire, FireTick, Firing, IfBusy, Millis, Pass, Passing, ScheduleState, TickInfo, Verdict,
+    decide,
+};
+
+use crate::{
+    desk::Desk,
+    dispatcher::{take_in, want},
+    event::Event,
+    node::{Node, Phase},
+};
+
+/// So many ticks are fired in one call.
+const BATCH: usize = 256;
+
+/// One schedule as the scheduler follows it.
+struct Entry {
+    desk: Arc<Desk>,
+    state: ScheduleState,
+    /// Its place in the heap; another is out of date.
+    generation: u64,
+    /// The last run was found busy: a tick is due that waits for it.
+    busy: bool,
+    /// Another declaration is in force.
+    stale: bool,
+}
+
+/// Fires ticks until the runner drains.
+pub(crate) async fn run(node: Arc<Node>, attached: Attached) {
+    let mut scheduler = Scheduler::new(node, attached);
+    let node = scheduler.node.clone();
+    tokio::select! {
+        biased;
+        () = node.reached(Phase::Draining) => {}
+        () = scheduler.follow() => {}
+    }
+}
+
+struct Scheduler {
+    node: Arc<Node>,
+    entries: BTreeMap<Arc<str>, Entry>,
+    heap: BinaryHeap<Reverse<(Millis, Arc<str>, u64)>>,
+}
+
+/// What is done in one call of the store.
+#[derive(Default)]
+struct Round {
+    fires: Vec<(Arc<str>, Fire, FireTick)>,
+    passes: Vec<(Arc<str>, Pass)>,
+}
+
+impl Scheduler {
+    fn new(node: Arc<Node>, attached: Attached) -> Self {
+        let mut scheduler = Self { node, entries: BTreeMap::new(), heap: BinaryHeap::new() };
+        scheduler.take(attached);
+        scheduler
+    }
+
+    /// Follows the schedules as the store has them.
+    fn take(&mut self, mut attached: Attached) {
+        for (job, instant) in attached.past {
+            let at = instant.timestamp();
+            tracing::warn!(target: "jobs", job = &*job, instant = %at, "the instant was past when it was first seen");
+            let job = job.to_string();
+            self.node.bus.say(Event::TicksMissed { job, first: at, last: at, count: 1 });
+        }
+        let node = self.node.clone();
+        for (job, desk) in &node.desks {
+            let Some(state) = attached.schedules.remove(job) else { continue };
+            let declared = desk.job.link.schedule.as_ref();
+            let stale = declared.is_none_or(|declared| declared.fingerprint != state.fingerprint);
+            let generation = self.entries.get(job).map_or(0, |entry| entry.generation);
+            if stale {
+                node.set_stale();
+            }
+            let entry = Entry { desk: desk.clone(), state, generation, busy: false, stale };
+            self.entries.insert(job.clone(), entry);
+            self.plan(job);
+        }
+    }
+
+    /// Puts a schedule where its next tick belongs.
+    fn plan(&mut self, job: &Arc<str>) {
+        let Some(entry) = self.entries.get_mut(job) else { return };
+        entry.generation += 1;
+        let Some(timetable) = entry.desk.job.timetable.as_ref().filter(|_| !entry.stale) else { return };
+        // While one waits for the last run, the next that matters is the one that takes its place.
+        let after = match entry.state.waiting.filter(|_| entry.busy) {
+            Some(waiting) => waiting,
+            None if entry.busy => return,
+            None => entry.state.cursor,
+        };
+        if let Some(tick) = timetable.next_after(after) {
+            self.heap.push(Reverse((timetable.fires_at(tick), job.clone(), entry.generation)));
+        }
+    }
+
+    async fn follow(&mut self) {
+        let node = self.node.clone();
+        let mut wakeups = node.store.wakeups();
+        let mut runs = wakeups.marks().runs;
+        loop {
+            let due = self.due(node.clock.now());
+            for batch in due.chunks(BATCH) {
+                self.decide(batch).await;
+            }
+            if !due.is_empty() {
+                continue;
+            }
+            let waits = self.entries.values().any(|entry| entry.busy);
+            let wait = self.heap.peek().map(|Reverse((at, ..))| node.clock.until(*at));
+            let wait = if waits { Some(wait.unwrap_or(node.poll).min(node.poll)) } else { wait };
+            tokio::select! {
+                biased;
+                () = node.reschedule.notified() => match node.take_attached() {
+                    Some(attached) => self.take(attached),
+                    None => self.again(|_| true),
+                },
+                mark = wakeups.changed(|marks| marks.runs, runs), if waits => {
+                    runs = mark;
+                    self.again(|entry| entry.busy);
+                }
+                () = sleep(&node, wait) => {
+                    if self.heap.peek().is_none_or(|Reverse((at, ..))| *at > node.clock.now()) {
+                        self.again(|entry| entry.busy);
+                    }
+                }
+            }
+            if !waits {
+                runs = wakeups.marks().runs;
+            }
+        }
+    }
+
+    /// Looks again at schedules that waited for something.
+    fn again(&mut self, which: impl Fn(&Entry) -> bool) {
+        let jobs = self.entries.iter().filter(|(_, entry)| which(entry)).map(|(job, _)| job.clone());
+        for job in jobs.collect::<Vec<_>>() {
+            if let Some(entry) = self.entries.get_mut(&job) {
+                entry.busy = false;
+            }
+            self.plan(&job);
+        }
+    }
+
+    /// The schedules of which a tick may fire.
+    fn due(&mut self, now: Millis) -> Vec<Arc<str>> {
+        let mut due = Vec::new();
+        while let Some(Reverse((at, ..))) = self.heap.peek()
+            && *at <= now
+        {
+            let Some(Reverse((_, job, generation))) = self.heap.pop() else { break };
+            let current = self.entries.get(&job).is_some_and(|entry| entry.generation == generation);
+            if current && !self.node.is_stopped(&job) {
+                due.push(job);
+            }
+        }
+        due
+    }
+
+    /// Decides what becomes of due ticks, and tells the store.
+    async fn decide(&mut self, jobs: &[Arc<str>]) {
+        let mut round = Round::default();
+        for job in jobs {
+            let paused = self.node.is_paused(job);
+            self.decide_one(job, paused, &mut round);
+        }
+        while !round.passes.is_empty() || !round.fires.is_empty() {
+            round = self.carry_out(round).await;
+        }
+    }
+
+    fn decide_one(&mut self, job: &Arc<str>, paused: bool, round: &mut Round) {
+        let Some(entry) = self.entries.get(job) else { return };
+        let (Some(timetable), Some(declared)) = (&entry.desk.job.timetable, &entry.desk.job.link.schedule) else {
+            return;
+        };
+        let policy = &entry.desk.job.policy;
+        let decision = decide(&Due {
+            timetable,
+            policy,
+            cursor: entry.state.cursor,
+            waiting: entry.state.waiting,
+            now: self.node.clock.now(),
+            paused,
+            busy: entry.busy,
+        });
+        let (schedule, cursor) = (job.clone(), entry.state.cursor);
+        let fingerprint = declared.fingerprint.clone();
+        if let Some(tick) = decision.fire {
+            let link = &entry.desk.job.link;
+            let FireTick { tick: instant, at, verdict, trigger, if_busy } = tick;
+            let passed = decision.passed;
+            let cause = Cause::Tick { schedule, fingerprint, cursor, tick: instant, at, verdict, trigger, passed };
+            let item_type = link.item_type.clone().unwrap_or_default();
+            let (query, exclusive, priority) = (link.query, link.exclusive(), link.priority);
+            let fire = Fire { job: job.clone(), cause, if_busy, priority, query, exclusive, item_type };
+            round.fires.push((job.clone(), fire, tick));
+        } else if decision.passed.is_empty() {
+            self.plan(job);
+        } else {
+            round.passes.push((job.clone(), Pass { schedule, fingerprint, cursor, passed: decision.passed }));
+        }
+    }
+
+    /// Tells the store, and takes in what it answers. Gives what has to be decided once more.
+    async fn carry_out(&mut self, round: Round) -> Round {
+        let node = self.node.clone();
+        let mut again = Round::default();
+        if !round.passes.is_empty() {
+            let passes: Vec<_> = round.passes.iter().map(|(_, pass)| pass.clone()).collect();
+            let passings = node.persist(|store| store.pass(passes.clone())).await;
+            for ((job, pass), passing) in round.passes.into_iter().zip(passings) {
+                self.passed(&job, pass, passing);
+            }
+        }
+        if !round.fires.is_empty() {
+            let fires: Vec<_> = round.fires.iter().map(|(_, fire, _)| fire.clone()).collect();
+            let want = want(&node);
+            let slots = want.slots as usize;
+            node.reserved.fetch_add(slots, std::sync::atomic::Ordering::AcqRel);
+            let firings =
+                node.persist(|store| store.fire(Some(node.session), fires.clone(), want.clone())).await;
+            node.reserved.fetch_sub(slots, std::sync::atomic::Ordering::AcqRel);
+            for ((job, fire, tick), firing) in round.fires.into_iter().zip(firings) {
+                self.fired(&job, fire, tick, firing, &mut again);
+            }
+        }
+        again
+    }
+
+    fn passed(&mut self, job: &Arc<str>, pass: Pass, passing: Passing) {
+        match passing {
+            Passing::Passed => self.moved(job, &pass.passed),
+            Passing::Already(state) => self.set(job, |entry| entry.state = state),
+            Passing::Stale => self.stale(job),
+            Passing::NotYet => {}
+        }
+        self.plan(job);
+    }
+
+    fn fired(&mut self, job: &Arc<str>, fire: Fire, tick: FireTick, firing: Firing, again: &mut Round) {
+        let node = self.node.clone();
+        let Cause::Tick { passed, .. } = fire.cause else { return };
+        match firing {
+            Firing::Fired { run, lease } => {
+                self.moved(job, &passed);
+                self.set(job, |entry| {
+                    entry.state.cursor = tick.tick;
+                    entry.state.waiting = None;
+                    entry.busy = false;
+                });
+                let late_by = node.clock.now().since(tick.at);
+                let instant = tick.tick.timestamp();
+                node.bus.say(Event::TickFired { job: job.to_string(), tick: instant, run, late_by });
+                node.bus.say(Event::RunStarted { job: job.to_string(), run, trigger: tick.trigger });
+                if let Some(lease) = lease {
+                    take_in(&node, lease);
+                }
+            }
+            Firing::Already(state) => self.set(job, |entry| entry.state = state),
+            Firing::Busy { .. } => self.busy(job, &passed, tick),
+            Firing::Paused { .. } => return self.decide_one(job, true, again),
+            // The store's clock is behind what was known of it; the reply has told by how much.
+            Firing::NotYet { .. } => {}
+            Firing::Stale => self.stale(job),
+        }
+        self.plan(job);
+    }
+
+    /// Another declaration is in force, until those who declare it are gone.
+    fn stale(&mut self, job: &Arc<str>) {
+        self.set(job, |entry| entry.stale = true);
+        self.node.set_stale();
+    }
+
+    fn busy(&mut self, job: &Arc<str>, passed: &[TickInfo], tick: FireTick) {
+        self.moved(job, passed);
+        match tick.if_busy {
+            IfBusy::Skip => {
+                let (instant, reason) = (tick.tick.timestamp(), jobs_core::SkipReason::Overlap);
+                self.moved(job, &[TickInfo::passed(instant, instant, 1, Verdict::Skipped(reason))]);
+            }
+            IfBusy::Queue => self.set(job, |entry| {
+                entry.busy = true;
+                entry.state.waiting = Some(tick.tick);
+            }),
+            IfBusy::Wait | IfBusy::Fire => self.set(job, |entry| entry.busy = true),
+        }
+    }
+
+    /// The cursor has moved over ticks that did not fire; says so.
+    fn moved(&mut self, job: &Arc<str>, passed: &[TickInfo]) {
+        for TickInfo { tick, last, count, verdict, .. } in passed {
+            let (id, tick, last) = (job.to_string(), *tick, *last);
+            match verdict {
+                Verdict::Skipped(reason) => {
+                    self.node.bus.say(Event::TickSkipped { job: id, tick, reason: *reason });
+                }
+                _ => self.node.bus.say(Event::TicksMissed { job: id, first: tick, last, count: *count }),
+            }
+        }
+        if let Some(last) = passed.last() {
+            let last = Millis::from(last.last);
+            self.set(job, |entry| {
+                entry.state.cursor = last;
+                entry.state.waiting = entry.state.waiting.filter(|waiting| *waiting > last);
+            });
+        }
+    }
+
+    fn set(&mut self, job: &Arc<str>, set: impl FnOnce(&mut Entry)) {
+        if let Some(entry) = self.entries.get_mut(job) {
+            set(entry);
+        }
+    }
+}
+
+async fn sleep(node: &Node, wait: Option<std::time::Duration>) {
+    match wait {
+        Some(wait) => node.env.sleep(wait).await,
+        None => std::future::pending().await,
+    }
+}

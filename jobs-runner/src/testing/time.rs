@@ -1,0 +1,113 @@
+//! Virtual time: tokio's paused clock, which jumps only while somebody advances it.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use jobs_core::Millis;
+use tokio::time::Instant;
+
+use crate::node::lock;
+
+/// So many turns of the runtime without a step of the store mean that nothing is left to run.
+const QUIET_TURNS: u32 = 100;
+
+/// The clock of a harness.
+#[derive(Debug)]
+pub(super) struct Time {
+    base: Millis,
+    began: Instant,
+    /// Steps of the store, which tell that something still runs.
+    steps: Arc<AtomicU64>,
+    /// While it is there, time stands still.
+    still: Mutex<Option<mpsc::Sender<()>>>,
+}
+
+impl Time {
+    /// Stops tokio's clock, if it is not stopped.
+    pub(super) fn stop(at: Timestamp) -> Self {
+        if !is_paused() {
+            tokio::time::pause();
+        }
+        let (steps, still) = (Arc::default(), Mutex::default());
+        let time = Self { base: at.into(), began: Instant::now(), steps, still };
+        time.hold();
+        time
+    }
+
+    pub(super) fn now(&self) -> Millis {
+        self.base + self.began.elapsed()
+    }
+
+    /// The same for a store, whose steps are counted.
+    pub(super) fn clock(&self) -> impl Fn() -> Millis + Send + Sync + 'static {
+        let (base, began, steps) = (self.base, self.began, self.steps.clone());
+        move || {
+            steps.fetch_add(1, Ordering::Relaxed);
+            base + began.elapsed()
+        }
+    }
+
+    /// An open blocking task keeps tokio's paused clock from jumping.
+    fn hold(&self) {
+        let (sender, receiver) = mpsc::channel::<()>();
+        tokio::task::spawn_blocking(move || receiver.recv());
+        *lock(&self.still) = Some(sender);
+    }
+
+    fn release(&self) {
+        lock(&self.still).take();
+    }
+
+    /// Lets time run, from one timer to the next, until a future is ready; and what is due then be done.
+    pub(super) async fn run_until<T>(&self, future: impl Future<Output = T>) -> T {
+        self.settle().await;
+        self.release();
+        let value = future.await;
+        self.hold();
+        self.settle().await;
+        value
+    }
+
+    pub(super) async fn advance_to(&self, target: Millis) {
+        let wait = target.since(self.now());
+        if wait > Duration::ZERO {
+            self.run_until(tokio::time::sleep(wait)).await;
+        } else {
+            self.settle().await;
+        }
+    }
+
+    /// Runs what can run without time.
+    pub(super) async fn settle(&self) {
+        let mut quiet = 0;
+        let mut seen = self.steps.load(Ordering::Relaxed);
+        while quiet < QUIET_TURNS {
+            tokio::task::yield_now().await;
+            let steps = self.steps.load(Ordering::Relaxed);
+            quiet = if steps == seen { quiet + 1 } else { 0 };
+            seen = steps;
+        }
+    }
+}
+
+impl Drop for Time {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+/// Whether tokio's clock stands still: the real one has moved after a microsecond.
+fn is_paused() -> bool {
+    let (virtual_start, real_start) = (Instant::now(), std::time::Instant::now());
+    while real_start.elapsed() < Duration::from_micros(2) {
+        std::hint::spin_loop();
+    }
+    Instant::now() == virtual_start
+}
