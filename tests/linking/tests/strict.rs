@@ -20,7 +20,9 @@ struct Private(u8);
 
 /// A group.
 #[derive(Default)]
-pub struct Strict;
+pub struct Strict {
+    first: u8,
+}
 
 #[cron_group("strict", tz = "Europe/Paris", keep_dead = "30d")]
 impl Strict {
@@ -36,13 +38,13 @@ impl Strict {
 
     #[query("b")]
     fn pages(&self, after: Option<u8>) -> Page<u8, u8> {
-        Page::new(vec![1], after.map(|at| at + 1))
+        Page::new(vec![self.first], after.map(|at| at + 1))
     }
 
     /// Also for those who read the docs.
     #[monthly("b")]
     pub fn b(&self, item: u8) {
-        std::hint::black_box(item);
+        std::hint::black_box(item + self.first);
     }
 
     #[deprecated = "called by the runner alone"]
@@ -51,7 +53,7 @@ impl Strict {
         std::future::ready(()).await;
     }
 
-    #[must_use]
+    #[must_use = "the number is all there is"]
     #[job("d", "5m")]
     async fn d(&self) -> Result<u8, String> {
         std::future::ready(Ok(1)).await
@@ -74,9 +76,13 @@ mod second {
 
 #[test]
 fn strict_lints_have_nothing_to_say_about_generated_code() {
-    let constants: (Job<Private>, Job<u8>, Job<()>, Job<()>, Job<String>) =
-        (Strict::A, Strict::B, Strict::DAILY, Strict::D, Strict::E);
-    assert_eq!(constants.4.id(), "strict.e");
+    let (a, b, daily): (Job<Private>, Job<u8>, Job<()>) = (Strict::A, Strict::B, Strict::DAILY);
+    assert_eq!(
+        [a.id(), b.id(), daily.id(), Strict::D.id()],
+        ["strict.a", "strict.b", "strict.c", "strict.d"]
+    );
+    let later: Job<String> = Strict::E;
+    assert_eq!(later.id(), "strict.e");
 }
 
 #[test]
