@@ -1,0 +1,419 @@
+//! What the rules are written with: a store under test, time that moves by connecting anew, and short names for
+//! the operations.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use jobs_core::{
+    Append, Appended, Attach, Attached, Beat, Body, BodyWriter, Cause, Cell, Completion, DeadFilter,
+    DeadItem, Declaration, Effect, End, Failure, FailureKind, Fire, Firing, IfBusy, JobWant, Lease, Link,
+    Millis, Node, Pulse, PutCell, Reaped, Reply, RunFilter, RunId, RunReport, ScheduleState, SessionId,
+    Settle, Settled, Settlement, Store, TickInfo, Token, Trigger, Verdict, Want, pause_cell,
+};
+use tokio::runtime::Runtime;
+
+use crate::{
+    call::Wrapper,
+    fixture::Fixture,
+    twice::{Copies, Twice, Wire},
+    violation::{Broken, Check},
+};
+
+/// How long a session of the suite lives without a beat.
+pub(crate) const LEASE: Duration = Duration::from_secs(600);
+/// A step of time that no lease notices.
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
+/// More than a lease.
+pub(crate) const LONG: Duration = Duration::from_secs(660);
+
+/// Three sessions.
+pub(crate) const A: SessionId = SessionId(0xa);
+pub(crate) const B: SessionId = SessionId(0xb);
+pub(crate) const C: SessionId = SessionId(0xc);
+
+/// A job with a query, a second one, and one without.
+pub(crate) const FAN: &str = "suite.fan";
+pub(crate) const FAN_TOO: &str = "suite.fan_too";
+pub(crate) const ONE: &str = "suite.one";
+
+/// The declaration that jobs of the suite have at first.
+pub(crate) const DECLARED: &str = "declared";
+
+/// A store under test.
+pub(crate) struct Bench<'a> {
+    fixture: &'a dyn Fixture,
+    runtime: &'a Runtime,
+    copies: Copies,
+    wire: Arc<Wire>,
+    store: Arc<dyn Store>,
+    offset: i64,
+    lanes: BTreeMap<SessionId, u64>,
+    requests: u64,
+    /// The store's time in the last reply.
+    pub(crate) now: Millis,
+}
+
+impl<'a> Bench<'a> {
+    pub(crate) fn new(fixture: &'a dyn Fixture, runtime: &'a Runtime, copies: Copies) -> Check<Self> {
+        let wire = Arc::<Wire>::default();
+        let store = connect(fixture, runtime, copies, &wire, 0)?;
+        let (lanes, now) = (BTreeMap::new(), Millis(0));
+        let mut bench = Self { fixture, runtime, copies, wire, store, offset: 0, lanes, requests: 0, now };
+        bench.cell("nothing")?;
+        Ok(bench)
+    }
+
+    /// Does an operation, and notes the time of the answer.
+    pub(crate) fn ask<T>(
+        &mut self,
+        call: impl for<'s> FnOnce(&'s dyn Store) -> jobs_core::StoreResult<'s, T>,
+    ) -> Check<T> {
+        let store = self.store.clone();
+        let Reply { now, value } = self.runtime.block_on(call(&*store))?;
+        self.now = now;
+        match self.wire.differs() {
+            Some(differs) => Err(Broken(differs)),
+            None => Ok(value),
+        }
+    }
+
+    /// Moves time by connecting anew. What was delayed on the wire arrives before.
+    pub(crate) fn advance(&mut self, by: Duration) -> Check {
+        self.shift(i64::try_from(by.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    /// Moves time, back if negative.
+    pub(crate) fn shift(&mut self, millis: i64) -> Check {
+        let store = self.store.clone();
+        self.runtime.block_on(self.wire.flush(&*store))?;
+        self.offset += millis;
+        self.store = connect(self.fixture, self.runtime, self.copies, &self.wire, self.offset)?;
+        self.cell("nothing").map(drop)
+    }
+
+    /// Stores a chunk past the operations. `false` if the fixture has no door for it.
+    pub(crate) fn plant(&mut self, chunk: jobs_core::Chunk) -> Check<bool> {
+        match self.fixture.plant(chunk) {
+            None => Ok(false),
+            Some(planting) => {
+                self.runtime
+                    .block_on(planting)
+                    .map_err(|error| Broken(format!("planting failed: {error}")))?;
+                Ok(true)
+            }
+        }
+    }
+
+    // Sessions.
+
+    pub(crate) fn attach(&mut self, session: SessionId, links: &[Link]) -> Check<Attached> {
+        self.attach_with(attach(session, links))
+    }
+
+    pub(crate) fn attach_with(&mut self, attach: Attach) -> Check<Attached> {
+        self.ask(|store| store.attach(attach))
+    }
+
+    pub(crate) fn detach(&mut self, session: SessionId) -> Check {
+        self.ask(|store| store.detach(session))
+    }
+
+    pub(crate) fn beat(&mut self, session: SessionId) -> Check<Pulse> {
+        self.beat_with(Beat { session, held: None, reconnected: false })
+    }
+
+    pub(crate) fn beat_with(&mut self, beat: Beat) -> Check<Pulse> {
+        self.ask(|store| store.beat(beat))
+    }
+
+    pub(crate) fn reap(&mut self, session: SessionId) -> Check<Reaped> {
+        self.ask(|store| store.reap(session))
+    }
+
+    // Runs.
+
+    pub(crate) fn fire(&mut self, session: SessionId, fire: Fire) -> Check<Firing> {
+        let mut fired = self.ask(|store| store.fire(Some(session), vec![fire], slots(1)))?;
+        ensure_eq!(fired.len(), 1, "each fire has its answer");
+        Ok(fired.remove(0))
+    }
+
+    /// Fires by hand, with room for the first lease.
+    pub(crate) fn fired(&mut self, session: SessionId, fire: Fire) -> Check<(RunId, Option<Lease>)> {
+        match self.fire(session, fire)? {
+            Firing::Fired { run, lease } => Ok((run, lease)),
+            other => Err(Broken(format!("a fire that nothing is in the way of was answered {other:?}"))),
+        }
+    }
+
+    /// Fires, and takes the lease of the first item, which nothing is in the way of.
+    pub(crate) fn fired_and_leased(&mut self, session: SessionId, fire: Fire) -> Check<(RunId, Lease)> {
+        match self.fired(session, fire)? {
+            (run, Some(lease)) => Ok((run, lease)),
+            (_, None) => {
+                Err(Broken("the first lease comes with the answer to the fire that wants it".to_owned()))
+            }
+        }
+    }
+
+    /// Stores a run for nobody: its first item waits.
+    pub(crate) fn stored(&mut self, fire: Fire) -> Check<RunId> {
+        let fired = self.ask(|store| store.fire(None, vec![fire], Want::default()))?;
+        match fired.as_slice() {
+            [Firing::Fired { run, lease: None }] => Ok(*run),
+            other => Err(Broken(format!("a fire that nothing is in the way of was answered {other:?}"))),
+        }
+    }
+
+    /// A run by hand.
+    pub(crate) fn by_hand(&mut self, job: &str) -> Fire {
+        self.requests += 1;
+        let cause = Cause::Manual { request: self.requests, note: None };
+        Fire {
+            job: job.into(),
+            cause,
+            if_busy: IfBusy::Fire,
+            priority: 0,
+            query: job != ONE,
+            exclusive: job == ONE,
+            item_type: "()".into(),
+        }
+    }
+
+    /// A run by hand of a query, whose items 0..n are found and published.
+    pub(crate) fn filled(&mut self, session: SessionId, job: &str, n: u64) -> Check<RunId> {
+        let fire = self.by_hand(job);
+        self.filled_by(session, fire, n)
+    }
+
+    pub(crate) fn filled_by(&mut self, session: SessionId, fire: Fire, n: u64) -> Check<RunId> {
+        let (run, lease) = self.fired_and_leased(session, fire)?;
+        self.stored_all(&lease, 0..n)?;
+        Ok(run)
+    }
+
+    /// Appends all that a query found in one call.
+    pub(crate) fn stored_all(&mut self, fill: &Lease, items: std::ops::Range<u64>) -> Check {
+        let appended = self.append(fill.token, 0, items, None, true)?;
+        ensure!(
+            matches!(appended, Appended::Stored { .. }),
+            "the last append under a good lease was answered {appended:?}"
+        );
+        Ok(())
+    }
+
+    pub(crate) fn append(
+        &mut self,
+        token: Token,
+        seq: u64,
+        items: std::ops::Range<u64>,
+        page: Option<Option<&[u8]>>,
+        last: bool,
+    ) -> Check<Appended> {
+        let bodies = bodies(items)?;
+        let page = page.map(|cursor| cursor.map(<[u8]>::to_vec));
+        self.ask(|store| store.append(Append { token, seq, item_type: "u64".into(), bodies, page, last }))
+    }
+
+    pub(crate) fn run(&mut self, run: RunId) -> Check<RunReport> {
+        self.ask(|store| store.run(run))?
+            .ok_or_else(|| Broken(format!("run {run} is kept, and was not found")))
+    }
+
+    pub(crate) fn runs(&mut self) -> Check<Vec<RunReport>> {
+        self.ask(|store| store.runs(RunFilter::new()))
+    }
+
+    pub(crate) fn complete(&mut self, run: RunId, finish: bool) -> Check<Completion> {
+        self.ask(|store| store.complete(run, finish))
+    }
+
+    pub(crate) fn completed(&mut self, run: RunId) -> Check<RunReport> {
+        match self.complete(run, false)? {
+            Completion::Completed(report) => Ok(*report),
+            other => {
+                Err(Broken(format!("completing a run whose items have all ended was answered {other:?}")))
+            }
+        }
+    }
+
+    pub(crate) fn ticks(&mut self, job: &str) -> Check<Vec<TickInfo>> {
+        self.ask(|store| store.ticks(job, 100))
+    }
+
+    pub(crate) fn dead(&mut self) -> Check<Vec<DeadItem>> {
+        self.ask(|store| store.dead(DeadFilter::new()))
+    }
+
+    // Items.
+
+    /// One call of the session's own lane.
+    pub(crate) fn settle_with(
+        &mut self,
+        session: SessionId,
+        settlements: Vec<Settlement>,
+        effects: Vec<(usize, Effect)>,
+        want: Want,
+    ) -> Check<Settled> {
+        let n = self.lanes.entry(session).or_default();
+        *n += 1;
+        let settle = Settle { session, lane: 0, n: *n, settlements, effects, want };
+        self.ask(|store| store.settle(settle))
+    }
+
+    /// Leases with so many free slots.
+    pub(crate) fn lease(&mut self, session: SessionId, free: u32) -> Check<Vec<Lease>> {
+        Ok(self.settle_with(session, Vec::new(), Vec::new(), slots(free))?.leases)
+    }
+
+    /// Leases one item, which nothing is in the way of.
+    pub(crate) fn lease_one(&mut self, session: SessionId) -> Check<Lease> {
+        let mut leases = self.lease(session, 1)?;
+        ensure_eq!(leases.len(), 1, "a ready item is leased to a session that has a free slot");
+        Ok(leases.remove(0))
+    }
+
+    /// Leases up to `items` items of one job in as few leases as there are.
+    pub(crate) fn lease_of(&mut self, session: SessionId, job: &str, items: u32) -> Check<Vec<Lease>> {
+        let jobs = vec![JobWant { job: job.into(), slots: 1, per_slot: items }];
+        let want = Want { slots: 1, jobs };
+        Ok(self.settle_with(session, Vec::new(), Vec::new(), want)?.leases)
+    }
+
+    /// Settles all of a lease.
+    pub(crate) fn settle(&mut self, session: SessionId, lease: &Lease, end: End) -> Check<Settled> {
+        self.settle_part(session, lease, 0, lease.chunk.count(), end)
+    }
+
+    pub(crate) fn settle_part(
+        &mut self,
+        session: SessionId,
+        lease: &Lease,
+        from: u32,
+        to: u32,
+        end: End,
+    ) -> Check<Settled> {
+        let settlement = Settlement { token: lease.token, from, to, end };
+        self.settle_with(session, vec![settlement], Vec::new(), Want::default())
+    }
+
+    // Cells.
+
+    pub(crate) fn cell(&mut self, name: &str) -> Check<Option<Cell>> {
+        self.ask(|store| store.get(name))
+    }
+
+    pub(crate) fn put(
+        &mut self,
+        name: &str,
+        expected: u64,
+        put: PutCell,
+    ) -> Check<Result<u64, Option<Cell>>> {
+        self.ask(|store| store.put_if(name, expected, put))
+    }
+
+    pub(crate) fn pause(&mut self, pattern: &str) -> Check<u64> {
+        let value = Some(serde_json::json!({ "note": "for the test" }));
+        let put = self.put(&pause_cell(pattern), 0, PutCell { value, ..PutCell::default() })?;
+        put.map_err(|there| Broken(format!("a cell that is not there was found: {there:?}")))
+    }
+
+    pub(crate) fn resume(&mut self, pattern: &str, version: u64) -> Check {
+        let put = self.put(&pause_cell(pattern), version, PutCell::default())?;
+        ensure!(put.is_ok(), "a cell is removed by whoever knows its version");
+        Ok(())
+    }
+}
+
+fn connect(
+    fixture: &dyn Fixture,
+    runtime: &Runtime,
+    copies: Copies,
+    wire: &Arc<Wire>,
+    offset: i64,
+) -> Check<Arc<dyn Store>> {
+    let connected = runtime.block_on(fixture.connect(offset));
+    let inner = connected.map_err(|error| Broken(format!("connecting failed: {error}")))?;
+    Ok(match copies {
+        Copies::None => inner,
+        _ => Arc::new(Wrapper(Twice::new(inner, copies, wire.clone()))),
+    })
+}
+
+/// A session of a node and a build of their own, named for the session.
+pub(crate) fn attach(session: SessionId, links: &[Link]) -> Attach {
+    let name = format!("node-{session}");
+    let node = Node { name, build: format!("build-{session}").into(), ..Node::default() };
+    Attach { session, lease: LEASE, node, links: links.to_vec(), gone: Vec::new() }
+}
+
+/// A job of the suite, on a schedule and with room for many items.
+pub(crate) fn link(job: &str) -> Link {
+    Link { schedule: Some(declared(DECLARED)), query: job != ONE, concurrency: 1_000, ..Link::new(job) }
+}
+
+pub(crate) fn declared(fingerprint: &str) -> Declaration {
+    Declaration { text: "* * * * *".into(), tz: "UTC".into(), fingerprint: fingerprint.into(), instant: None }
+}
+
+/// So many free slots, of which a job may take what it links.
+pub(crate) fn slots(slots: u32) -> Want {
+    Want { slots, jobs: Vec::new() }
+}
+
+/// A tick of a job, decided from this state, with nothing passed over.
+pub(crate) fn tick(job: &str, state: &ScheduleState, tick: Millis, if_busy: IfBusy) -> Fire {
+    let cause = Cause::Tick {
+        schedule: job.into(),
+        fingerprint: state.fingerprint.clone(),
+        cursor: state.cursor,
+        tick,
+        at: tick,
+        verdict: Verdict::Fired,
+        trigger: Trigger::Schedule,
+        passed: Vec::new(),
+    };
+    Fire {
+        job: job.into(),
+        cause,
+        if_busy,
+        priority: 0,
+        query: job != ONE,
+        exclusive: job == ONE,
+        item_type: "()".into(),
+    }
+}
+
+/// Where the schedule of a job stands, as its attach said.
+pub(crate) fn state_of(attached: &Attached, job: &str) -> Check<ScheduleState> {
+    let state = attached.schedules.get(job).cloned();
+    state.ok_or_else(|| Broken(format!("attach answers with the schedule of `{job}`, and did not")))
+}
+
+/// The numbers in a range as items, ten to a body.
+fn bodies(items: std::ops::Range<u64>) -> Check<Vec<Body>> {
+    let written = |error: serde_json::Error| Broken(format!("a number is JSON, and was not: {error}"));
+    let (mut writer, mut bodies) = (BodyWriter::default(), Vec::new());
+    for item in items {
+        bodies.extend(writer.push(&item).map_err(written)?);
+        if item % 10 == 9 {
+            bodies.extend(writer.finish());
+        }
+    }
+    bodies.extend(writer.finish());
+    Ok(bodies)
+}
+
+/// The items of a lease, as the numbers that were appended.
+pub(crate) fn numbers(lease: &Lease) -> Vec<u64> {
+    lease.chunk.body.items().filter_map(|item| serde_json::from_slice(item).ok()).collect()
+}
+
+/// The items of all leases, in their order.
+pub(crate) fn all_numbers(leases: &[Lease]) -> Vec<u64> {
+    leases.iter().flat_map(numbers).collect()
+}
+
+/// A failure that says this.
+pub(crate) fn failure(message: &str, now: Millis) -> Box<Failure> {
+    Box::new(Failure::new(FailureKind::Error, message, now.timestamp()))
+}

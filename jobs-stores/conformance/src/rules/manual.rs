@@ -1,0 +1,39 @@
+//! Runs by hand.
+
+use jobs_core::{End, Firing, Trigger};
+
+use super::ticks::{due, stands};
+use crate::{
+    bench::{A, B, Bench, FAN},
+    violation::Check,
+};
+
+pub(super) fn a_request_by_hand_makes_one_run(bench: &mut Bench<'_>) -> Check {
+    due(bench)?;
+    let fire = bench.by_hand(FAN);
+    let (run, lease) = bench.fired_and_leased(A, fire.clone())?;
+    let first = Firing::Fired { run, lease: Some(lease.clone()) };
+    ensure_eq!(
+        bench.fire(A, fire.clone())?,
+        first,
+        "a repeat by the same session gets the same run and lease"
+    );
+    let without = Firing::Fired { run, lease: None };
+    ensure_eq!(bench.fire(B, fire.clone())?, without, "a repeat by another session gets the run");
+    bench.settle(A, &lease, End::Done(None))?;
+    bench.completed(run)?;
+    ensure_eq!(bench.fire(A, fire)?, without, "a repeat after the end gets the run");
+    ensure_eq!(bench.runs()?.len(), 1, "a request makes one run");
+    Ok(())
+}
+
+pub(super) fn a_run_by_hand_leaves_the_schedule_alone(bench: &mut Bench<'_>) -> Check {
+    let state = due(bench)?;
+    let fire = bench.by_hand(FAN);
+    let run = bench.stored(fire)?;
+    let report = bench.run(run)?;
+    ensure_eq!((report.tick, report.trigger), (None, Trigger::Manual), "a run by hand has no tick");
+    ensure_eq!(stands(bench, FAN)?, state, "a run by hand moves no cursor");
+    ensure_eq!(bench.ticks(FAN)?, [], "a run by hand is no verdict");
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! Pruning, numbers and time.
+
+use std::time::Duration;
+
+use jobs_core::{Cause, End, Link, Pass, SkipReason, TickInfo, Verdict};
+
+use crate::{
+    bench::{A, Bench, FAN, LEASE, MINUTE, failure, link, slots, state_of},
+    violation::Check,
+};
+
+/// Four finished runs with a dead item each, an unfinished one before them, and five verdict records of a job
+/// that keeps two of each.
+fn littered(bench: &mut Bench<'_>) -> Check<Vec<jobs_core::RunId>> {
+    let keep = Link { keep_runs: 2, keep_ticks: 2, keep_dead: Duration::from_secs(3600), ..link(FAN) };
+    let attached = bench.attach(A, &[keep])?;
+    let mut state = state_of(&attached, FAN)?;
+    bench.advance(5 * MINUTE)?;
+    let mut runs = vec![bench.filled(A, FAN, 1)?];
+    bench.lease_one(A)?;
+    for _ in 0..4 {
+        let run = bench.filled(A, FAN, 1)?;
+        let lease = bench.lease_one(A)?;
+        bench.settle(A, &lease, End::Dead(failure("no", bench.now)))?;
+        bench.completed(run)?;
+        runs.push(run);
+    }
+    for k in 0..5 {
+        let verdict = if k % 2 == 0 { Verdict::Missed } else { Verdict::Skipped(SkipReason::Paused) };
+        let tick = state.cursor + MINUTE;
+        let passed = vec![TickInfo::passed(tick.timestamp(), tick.timestamp(), 1, verdict)];
+        let (fingerprint, cursor) = (state.fingerprint.clone(), state.cursor);
+        let pass = Pass { schedule: FAN.into(), fingerprint, cursor, passed };
+        bench.ask(|store| store.pass(vec![pass]))?;
+        state.cursor = tick;
+    }
+    Ok(runs)
+}
+
+pub(super) fn pruning_keeps_the_newest(bench: &mut Bench<'_>) -> Check {
+    let runs = littered(bench)?;
+    let ticks = bench.ticks(FAN)?;
+    let dead = bench.dead()?;
+    ensure_eq!((ticks.len(), dead.len()), (5, 4), "nothing is removed before it is pruned");
+    ensure!(bench.ask(|store| store.prune(100))? > 0, "what is past what its job keeps is pruned");
+    let mut left: Vec<_> = bench.runs()?.into_iter().map(|run| run.id).collect();
+    left.sort();
+    let promised = [runs[0], runs[3], runs[4]];
+    ensure_eq!(left, promised, "the newest finished runs are kept, and what is not finished");
+    ensure_eq!(bench.ticks(FAN)?, ticks[..2], "the newest verdicts are kept");
+    ensure_eq!(bench.dead()?, dead, "dead items are kept for their time, whatever becomes of their run");
+    bench.advance(2 * Duration::from_secs(3600))?;
+    bench.ask(|store| store.prune(100))?;
+    ensure_eq!(bench.dead()?, [], "dead items are pruned after their time");
+    Ok(())
+}
+
+pub(super) fn pruning_is_bounded(bench: &mut Bench<'_>) -> Check {
+    littered(bench)?;
+    let count = |bench: &mut Bench<'_>| -> Check<usize> { Ok(bench.runs()?.len() + bench.ticks(FAN)?.len()) };
+    let mut before = count(bench)?;
+    for (limit, promised) in [(0, 0), (1, 1), (3, 3), (100, 1), (100, 0)] {
+        let pruned = bench.ask(|store| store.prune(limit))?;
+        let after = count(bench)?;
+        ensure_eq!((pruned, before - after), (promised, promised), "at most {limit} records are pruned");
+        before = after;
+    }
+    Ok(())
+}
+
+pub(super) fn tokens_grow_whatever_the_clock_says(bench: &mut Bench<'_>) -> Check {
+    bench.attach(A, &[link(FAN)])?;
+    bench.filled(A, FAN, 9)?;
+    let mut tokens = Vec::new();
+    for (shift, again) in [(0, true), (-3_600_000, true), (7_200_000, false), (-7_200_000, true)] {
+        bench.shift(shift)?;
+        bench.beat(A)?;
+        let lease = bench.lease_one(A)?;
+        tokens.push(lease.token.0);
+        if again {
+            bench.settle(A, &lease, End::Back)?;
+        }
+        let fire = bench.by_hand(FAN);
+        tokens.push(bench.stored(fire)?.number());
+        let first = bench.lease(A, 1)?;
+        tokens.extend(first.iter().map(|lease| lease.token.0));
+    }
+    let grow = tokens.windows(2).all(|two| two[0] < two[1]);
+    ensure!(grow, "the numbers of a namespace grow, over connections and steps of the clock: {tokens:?}");
+    let exact = tokens.iter().all(|token| *token <= jobs_core::Token::MAX.0);
+    ensure!(exact, "every reader of JSON keeps them exactly: {tokens:?}");
+    Ok(())
+}
+
+pub(super) fn every_reply_carries_the_stores_time(bench: &mut Bench<'_>) -> Check {
+    let hour = Duration::from_secs(3600);
+    bench.attach(A, &[link(FAN)])?;
+    let before = bench.now;
+    bench.advance(hour)?;
+    let close = |bench: &Bench<'_>| bench.now >= before + hour && bench.now.since(before + hour) < LEASE;
+    bench.beat(A)?;
+    ensure!(close(bench), "a beat's reply carries the shifted clock: {} after {before}", bench.now);
+    bench.settle_with(A, Vec::new(), Vec::new(), slots(1))?;
+    ensure!(close(bench), "a settle's reply carries the shifted clock: {} after {before}", bench.now);
+    let fire = bench.by_hand(FAN);
+    let manual = matches!(fire.cause, Cause::Manual { .. });
+    let run = bench.stored(fire)?;
+    ensure!(manual && close(bench), "a fire's reply carries the shifted clock: {} after {before}", bench.now);
+    let started = jobs_core::Millis::from(bench.run(run)?.started_at);
+    ensure!(started >= before + hour && started <= bench.now, "what is stored carries it too: {started}");
+    Ok(())
+}
+
+pub(super) fn a_job_is_listed_with_what_waits(bench: &mut Bench<'_>) -> Check {
+    bench.attach(A, &[link(FAN)])?;
+    bench.filled(A, FAN, 5)?;
+    let lease = bench.lease_of(A, FAN, 2)?.remove(0);
+    let later = End::Snooze { at: bench.now + 30 * MINUTE };
+    bench.settle_part(A, &lease, 0, 1, later)?;
+    let jobs = bench.ask(|store| store.jobs())?;
+    let listed: Vec<_> = jobs.iter().map(|job| (&*job.link.job, job.live, job.waiting)).collect();
+    ensure_eq!(listed, [(FAN, true, 4)], "what is ready and what waits for its time");
+    ensure_eq!(jobs[0].link, link(FAN), "how it was linked last");
+    bench.detach(A)?;
+    let jobs = bench.ask(|store| store.jobs())?;
+    let listed: Vec<_> = jobs.iter().map(|job| (&*job.link.job, job.live, job.waiting)).collect();
+    ensure_eq!(listed, [(FAN, false, 5)], "a job that nobody links is kept and listed");
+    Ok(())
+}

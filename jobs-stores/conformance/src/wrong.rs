@@ -1,0 +1,1 @@
+//! One deliberately wrong store per rule.
