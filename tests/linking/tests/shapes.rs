@@ -1,4 +1,6 @@
 //! Every shape of handler and query, called as the runner calls it.
+// By value is how an item is taken, and `self: &Self` is one of the shapes.
+#![allow(clippy::needless_arbitrary_self_type, clippy::needless_pass_by_value)]
 #![allow(clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::unwrap_used)] // A test may panic.
 
 use std::{
