@@ -159,7 +159,11 @@ mod tests {
         ] {
             assert_eq!(fatal.kind, FailureKind::Fatal, "{fatal:?}");
             let texts = std::iter::once(&fatal.message).chain(&fatal.chain);
-            assert_eq!(texts.filter(|t| *t == "no such user").count(), 1, "the marker is not shown: {fatal:?}");
+            assert_eq!(
+                texts.filter(|t| *t == "no such user").count(),
+                1,
+                "the marker is not shown: {fatal:?}"
+            );
         }
     }
 }

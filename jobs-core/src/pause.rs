@@ -21,7 +21,9 @@ pub fn pause_cells(job: &str) -> [String; 3] {
 pub fn covers(pattern: &str, job: &str) -> bool {
     pattern == "*"
         || pattern == job
-        || pattern.strip_suffix(".*").is_some_and(|group| job.split_once('.').is_some_and(|(g, _)| g == group))
+        || pattern
+            .strip_suffix(".*")
+            .is_some_and(|group| job.split_once('.').is_some_and(|(g, _)| g == group))
 }
 
 #[cfg(test)]

@@ -550,7 +550,9 @@ pub enum StoreError {
         message: String,
     },
     /// The store is not compiled in.
-    #[error("this program is built without the store `{feature}`; add `features = [\"{feature}\"]` to `jobs-runner`")]
+    #[error(
+        "this program is built without the store `{feature}`; add `features = [\"{feature}\"]` to `jobs-runner`"
+    )]
     MissingFeature {
         /// The feature that brings it.
         feature: &'static str,

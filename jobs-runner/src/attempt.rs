@@ -96,7 +96,8 @@ fn bound(desk: &Desk, held: &Held) -> Option<Bound> {
     let timeout = held.header.options.timeout.or(policy.timeout);
     let timeout = timeout.map(|time| Bound { time, kind: FailureKind::Timeout });
     let of_run = desk.job.def.query.is_none() && !held.header.tracked;
-    let compute = of_run.then_some(Bound { time: policy.max_compute_time, kind: FailureKind::MaxComputeTime });
+    let compute =
+        of_run.then_some(Bound { time: policy.max_compute_time, kind: FailureKind::MaxComputeTime });
     timeout.into_iter().chain(compute).min_by_key(|bound| bound.time)
 }
 
@@ -268,7 +269,9 @@ pub(crate) fn failure_of<T>(
             let time = jobs_schedule::duration::format(bound.time);
             Failure::new(bound.kind, format!("it took longer than `{key}`, {time}"), at)
         }
-        Ended::Returned(Ok(_)) | Ended::Revoked => Failure::new(FailureKind::LeaseLost, "its lease was lost", at),
+        Ended::Returned(Ok(_)) | Ended::Revoked => {
+            Failure::new(FailureKind::LeaseLost, "its lease was lost", at)
+        }
     }
 }
 

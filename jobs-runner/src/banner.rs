@@ -19,7 +19,8 @@ impl Banner {
 
     /// Adds a line per job, and what others hold.
     pub(crate) fn found(&mut self, node: &Node, attached: &Attached) {
-        let widest = |column: fn(&Link) -> usize| node.desks.values().map(|desk| column(&desk.job.link)).max();
+        let widest =
+            |column: fn(&Link) -> usize| node.desks.values().map(|desk| column(&desk.job.link)).max();
         let id = widest(|link| link.job.len()).unwrap_or(0).min(40);
         let when = widest(|link| schedule(link).len()).unwrap_or(0).min(40);
         for desk in node.desks.values() {
@@ -37,9 +38,12 @@ impl Banner {
             self.0.push('\n');
         }
         let now = node.clock.now();
-        for (_, other, items, until) in attached.others.iter().filter(|(_, _, items, until)| *items > 0 && *until < now) {
+        for (_, other, items, until) in
+            attached.others.iter().filter(|(_, _, items, until)| *items > 0 && *until < now)
+        {
             let wait = node.lease.saturating_sub(now.since(*until)).as_secs();
-            let _ = writeln!(self.0, "  {items} items held by a dead runner ({}), back in {wait} s", other.name);
+            let _ =
+                writeln!(self.0, "  {items} items held by a dead runner ({}), back in {wait} s", other.name);
         }
     }
 
@@ -62,7 +66,9 @@ fn say(text: &str) {
 
 fn schedule(link: &Link) -> String {
     match &link.schedule {
-        Some(declared) if declared.instant.is_some() || declared.text.starts_with("every ") => declared.text.to_string(),
+        Some(declared) if declared.instant.is_some() || declared.text.starts_with("every ") => {
+            declared.text.to_string()
+        }
         Some(declared) => format!("{} {}", declared.text, declared.tz),
         None => "on demand".into(),
     }

@@ -148,7 +148,10 @@ impl RunnerBuilder {
     }
 
     #[cfg(any(test, feature = "testing"))]
-    pub(crate) fn provide_any(mut self, provided: (std::any::TypeId, &'static str, jobs_core::descriptor::AnyGroup)) -> Self {
+    pub(crate) fn provide_any(
+        mut self,
+        provided: (std::any::TypeId, &'static str, jobs_core::descriptor::AnyGroup),
+    ) -> Self {
         self.wanted.provided.push(provided);
         self
     }
@@ -173,7 +176,8 @@ impl RunnerBuilder {
         let build = host::build(&jobs);
         let process = hooks.process.unwrap_or_else(host::process);
         let info = jobs_core::Node { name, host: host::name(), process, build };
-        let desks: BTreeMap<_, _> = jobs.into_iter().map(|job| (job.id.clone(), Arc::new(Desk::new(job)))).collect();
+        let desks: BTreeMap<_, _> =
+            jobs.into_iter().map(|job| (job.id.clone(), Arc::new(Desk::new(job)))).collect();
         let node = Arc::new(Node::new(Parts {
             session: SessionId(env.random()),
             env,
@@ -186,7 +190,8 @@ impl RunnerBuilder {
             bus,
         }));
         let mut banner = Banner::new(&node, &opened.title);
-        let attached = attach(&node, hooks.gone).await.map_err(|error| StartError::new(vec![error.into()]))?;
+        let attached =
+            attach(&node, hooks.gone).await.map_err(|error| StartError::new(vec![error.into()]))?;
         banner.found(&node, &attached);
         if !hooks.quiet {
             banner.show();
@@ -217,7 +222,10 @@ impl RunnerBuilder {
 }
 
 /// Opens the session, brings the pauses of the code into force, and learns what is paused.
-async fn attach(node: &Arc<Node>, gone: Vec<SessionId>) -> Result<jobs_core::Attached, jobs_core::StoreError> {
+async fn attach(
+    node: &Arc<Node>,
+    gone: Vec<SessionId>,
+) -> Result<jobs_core::Attached, jobs_core::StoreError> {
     let began = node.env.uptime();
     let attached = node.clock.observe(node.store.attach(node.attach(gone)).await?);
     let links: Vec<_> = node.desks.values().map(|desk| desk.job.link.clone()).collect();

@@ -4,18 +4,13 @@ use std::{future::IntoFuture, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use jobs_core::{
-    AsJob, BoxFuture, Cause, DeadFilter, DeadItem, Fire, Firing, IfBusy, JobInfo, JobRecord, Location, Millis, Overlap,
-    PAUSES, RunFilter, RunId, RunReport, Store, StoreError, StoreSource, TickInfo, Want, covers, pause_cells,
+    AsJob, BoxFuture, Cause, DeadFilter, DeadItem, Fire, Firing, IfBusy, JobInfo, JobRecord, Location,
+    Millis, Overlap, PAUSES, RunFilter, RunId, RunReport, Store, StoreError, StoreSource, TickInfo, Want,
+    covers, pause_cells,
 };
 use jobs_schedule::Schedule;
 
-use crate::{
-    control,
-    env::Env,
-    error::ClientError,
-    registry::suggest,
-    source,
-};
+use crate::{control, env::Env, error::ClientError, registry::suggest, source};
 
 /// Reads and steers the jobs of a store, from any process: a runner's own, or another.
 ///
@@ -255,7 +250,9 @@ impl RunRequest {
             Some(Firing::Fired { run, .. }) => Ok(RunHandle { client: self.client, run }),
             Some(Firing::Busy { run }) => Err(ClientError::Busy { job, run }),
             Some(Firing::Paused { note }) => Err(ClientError::Paused { job, note }),
-            other => Err(StoreError::Backend(format!("the store answered a run with {other:?}").into()).into()),
+            other => {
+                Err(StoreError::Backend(format!("the store answered a run with {other:?}").into()).into())
+            }
         }
     }
 }

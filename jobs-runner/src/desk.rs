@@ -119,10 +119,11 @@ impl Desk {
         let now = node.env.uptime();
         let all = node.phase() > Phase::Running || node.is_paused(&self.job.id) || !node.is_trusted();
         let mut state = lock(&self.state);
-        let (kept, returned): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut state.queue).into_iter().partition(|items| {
-            let waited = now.saturating_sub(items.held.since) > UNSTARTED;
-            !all && !waited && items.held.revoked().is_none()
-        });
+        let (kept, returned): (VecDeque<_>, VecDeque<_>) =
+            std::mem::take(&mut state.queue).into_iter().partition(|items| {
+                let waited = now.saturating_sub(items.held.since) > UNSTARTED;
+                !all && !waited && items.held.revoked().is_none()
+            });
         state.queue = kept;
         state.queued -= returned.iter().map(Unstarted::count).sum::<u32>();
         drop(state);

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use jobs_core::{End, Lease, Millis, Settle, Settled, Settlement, Stage, Want};
+use jobs_core::{End, Header, Lease, Millis, Settle, Settled, Settlement, Stage, Trigger, Want};
 
 use crate::{
     desk::start_workers,
@@ -57,14 +57,7 @@ pub(crate) async fn run(node: Arc<Node>) {
         }
         n += 1;
         node.reserved.fetch_add(reserved, Ordering::AcqRel);
-        let settle = Settle {
-            session: node.session,
-            lane: LANE,
-            n,
-            settlements,
-            effects: Vec::new(),
-            want,
-        };
+        let settle = Settle { session: node.session, lane: LANE, n, settlements, effects: Vec::new(), want };
         let settled = node.persist(|store| store.settle(settle.clone())).await;
         node.reserved.fetch_sub(reserved, Ordering::AcqRel);
         acknowledge(&node, &settle.settlements, &settled);
@@ -131,6 +124,12 @@ pub(crate) fn take_in(node: &Arc<Node>, lease: Lease) {
     let header = &lease.chunk.header;
     let Some(desk) = node.desks.get(&header.job) else { return };
     let held = node.hold(&lease, desk);
+    if begins_by_hand(header, desk.job.def.query.is_some())
+        && let Some(run) = held.run()
+    {
+        let (job, trigger) = (header.job.to_string(), header.trigger);
+        node.bus.say(Event::RunStarted { job, run, trigger });
+    }
     match header.stage {
         Stage::Work => {
             node.set_active(&desk.job.id, true);
@@ -149,4 +148,10 @@ pub(crate) fn take_in(node: &Arc<Node>, lease: Lease) {
             node.outbox.put(held.token, 0, 1, none);
         }
     }
+}
+
+/// Whether this is the first attempt of a run that was asked for. Of a run for a tick, whoever fired it says so.
+fn begins_by_hand(header: &Header, query: bool) -> bool {
+    let first = header.stage == if query { Stage::Fill } else { Stage::Work };
+    header.trigger == Trigger::Manual && first && header.fresh && header.redelivered == 0
 }

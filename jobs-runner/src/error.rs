@@ -50,7 +50,10 @@ pub enum StartProblem {
     #[error("no job groups are linked; if they are in another crate, name it: `use my_jobs as _;`")]
     NoGroups,
     /// A group's type has no `Default`, and no value was provided.
-    #[error("{at}: group `{group}` has no instance; derive `Default` for `{type_name}`, or pass one with `.provide({})`", literal(type_name))]
+    #[error(
+        "{at}: group `{group}` has no instance; derive `Default` for `{type_name}`, or pass one with `.provide({})`",
+        literal(type_name)
+    )]
     NoInstance {
         /// The group.
         group: String,
@@ -60,7 +63,9 @@ pub enum StartProblem {
         at: Location,
     },
     /// A value was provided whose type has no group.
-    #[error("`{type_name}` is provided, but has no `#[cron_group]` block that is linked; add one, or leave it out")]
+    #[error(
+        "`{type_name}` is provided, but has no `#[cron_group]` block that is linked; add one, or leave it out"
+    )]
     NotAGroup {
         /// The type.
         type_name: String,
@@ -72,7 +77,9 @@ pub enum StartProblem {
         type_name: String,
     },
     /// Two types have the same group name.
-    #[error("{second}: the group `{group}` is declared for another type at {first}; give one of them another name")]
+    #[error(
+        "{second}: the group `{group}` is declared for another type at {first}; give one of them another name"
+    )]
     DuplicateGroup {
         /// The name.
         group: String,
@@ -110,7 +117,9 @@ pub enum StartProblem {
         message: String,
     },
     /// The `Default` of a group's type panicked.
-    #[error("group `{group}` has no instance: its `Default` panicked with \"{message}\"; pass a value with `.provide(..)`")]
+    #[error(
+        "group `{group}` has no instance: its `Default` panicked with \"{message}\"; pass a value with `.provide(..)`"
+    )]
     Panicked {
         /// The group.
         group: String,
@@ -209,7 +218,9 @@ fn did_you_mean(suggestion: &Option<String>) -> String {
 #[non_exhaustive]
 pub enum ShutdownError {
     /// Attempts were still running when the grace was over; they were broken off, and are done again.
-    #[error("{cancelled} attempts were still running when the grace was over; they are done again, uncharged")]
+    #[error(
+        "{cancelled} attempts were still running when the grace was over; they are done again, uncharged"
+    )]
     GraceExceeded {
         /// How many.
         cancelled: u64,

@@ -33,8 +33,6 @@ pub(crate) async fn run(node: Arc<Node>, desk: Arc<Desk>, held: Arc<Held>) {
     let (now, run) = (node.clock.now(), held.run());
     let deadline = Some((now + time).timestamp());
     let cx = JobContext::new(held.delivery.clone(), held.item(0), now.timestamp(), deadline);
-    let (job, item, attempt) = (held.header.job.to_string(), held.item(0), held.delivery.attempt);
-    node.bus.say_often(|| Event::AttemptStarted { job, run, item, attempt });
 
     let appends = Appends::new(node.clone(), desk.clone(), held.clone());
     let ended = match desk.job.def.query {
@@ -82,11 +80,19 @@ pub(crate) async fn run(node: Arc<Node>, desk: Arc<Desk>, held: Arc<Held>) {
     node.kick.notify_one();
 }
 
-type ItemsQuery =
-    for<'a> fn(jobs_core::descriptor::AnyGroup, JobContext, &'a mut dyn Sink) -> BoxFuture<'a, Result<(), BoxError>>;
+type ItemsQuery = for<'a> fn(
+    jobs_core::descriptor::AnyGroup,
+    JobContext,
+    &'a mut dyn Sink,
+) -> BoxFuture<'a, Result<(), BoxError>>;
 
 /// All at once: nothing is seen before all is found.
-async fn staged(appends: &Appends, cx: &JobContext, bound: Bound, query: ItemsQuery) -> Ended<Result<(), BoxError>> {
+async fn staged(
+    appends: &Appends,
+    cx: &JobContext,
+    bound: Bound,
+    query: ItemsQuery,
+) -> Ended<Result<(), BoxError>> {
     let (node, held) = (&appends.node, &appends.held);
     let mut sink = FillSink { appends, last: None };
     let ended = {
@@ -183,7 +189,14 @@ struct Progress {
 
 impl Appends {
     fn new(node: Arc<Node>, desk: Arc<Desk>, held: Arc<Held>) -> Self {
-        Self { node, desk, held, progress: Mutex::default(), lost: AtomicBool::new(false), draining: Arc::default() }
+        Self {
+            node,
+            desk,
+            held,
+            progress: Mutex::default(),
+            lost: AtomicBool::new(false),
+            draining: Arc::default(),
+        }
     }
 
     fn is_lost(&self) -> bool {
@@ -194,7 +207,12 @@ impl Appends {
         lock(&self.progress).total
     }
 
-    async fn append(&self, bodies: Vec<Body>, page: Option<Option<Vec<u8>>>, last: bool) -> Result<(), BoxError> {
+    async fn append(
+        &self,
+        bodies: Vec<Body>,
+        page: Option<Option<Vec<u8>>>,
+        last: bool,
+    ) -> Result<(), BoxError> {
         let (node, run) = (&self.node, self.held.run());
         if last && let Some(run) = run {
             node.keep_back(run);
@@ -212,16 +230,23 @@ impl Appends {
         stored
     }
 
-    async fn store(&self, bodies: Vec<Body>, page: Option<Option<Vec<u8>>>, last: bool) -> Result<(), BoxError> {
+    async fn store(
+        &self,
+        bodies: Vec<Body>,
+        page: Option<Option<Vec<u8>>>,
+        last: bool,
+    ) -> Result<(), BoxError> {
         let item_type = self.desk.job.link.item_type.clone().unwrap_or_default();
         let paged = page.is_some();
         let (token, mut bodies) = (self.held.token, bodies);
         let seq = lock(&self.progress).seq;
         loop {
-            let append = Append { token, seq, item_type: item_type.clone(), bodies, page: page.clone(), last };
+            let append =
+                Append { token, seq, item_type: item_type.clone(), bodies, page: page.clone(), last };
             let since = self.wait_begins();
             let appended = self.node.persist(|store| store.append(append.clone())).await;
-            let full = matches!(appended, Appended::Stored { ready, .. } if paged && !last && ready > MOST_READY);
+            let full =
+                matches!(appended, Appended::Stored { ready, .. } if paged && !last && ready > MOST_READY);
             if full {
                 self.node.env.sleep(self.node.poll).await;
             }
@@ -264,7 +289,8 @@ impl Appends {
             let now = self.node.env.uptime();
             let waited = {
                 let progress = lock(&self.progress);
-                progress.waited + progress.waiting_since.map_or(Duration::ZERO, |since| now.saturating_sub(since))
+                progress.waited
+                    + progress.waiting_since.map_or(Duration::ZERO, |since| now.saturating_sub(since))
             };
             let left = bound.saturating_sub(now.saturating_sub(began).saturating_sub(waited));
             if left.is_zero() {

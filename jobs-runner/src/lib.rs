@@ -40,9 +40,10 @@ pub use error::{ClientError, ShutdownError, StartError, StartProblem};
 pub use event::{Event, Events};
 pub use jiff::Timestamp;
 pub use jobs_core::{
-    AsJob, Backoff, BoxError, CatchUp, Counts, DeadFilter, DeadItem, ErrorGroup, Failure, FailureKind, Fatal, ItemId,
-    Job, JobContext, JobInfo, JobOptions, Location, Outcome, Overlap, Page, ParseIdError, RunFailed, RunFilter, RunId,
-    RunReport, RunState, SkipReason, Store, StoreError, StoreSource, TickInfo, Trigger, Verdict, fatal,
+    AsJob, Backoff, BoxError, CatchUp, Counts, DeadFilter, DeadItem, ErrorGroup, Failure, FailureKind, Fatal,
+    ItemId, Job, JobContext, JobInfo, JobOptions, Location, Outcome, Overlap, Page, ParseIdError, RunFailed,
+    RunFilter, RunId, RunReport, RunState, SkipReason, Store, StoreError, StoreSource, TickInfo, Trigger,
+    Verdict, fatal,
 };
 pub use jobs_macros::{cron_group, daily, hourly, job, monthly, query, weekly};
 pub use jobs_schedule as schedule;

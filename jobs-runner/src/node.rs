@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use jobs_core::{Attach, Attached, Completion, Delivery, Lease, Millis, RunId, SessionId, Store, StoreError, StoreResult, Token, covers};
+use jobs_core::{
+    Attach, Attached, Completion, Delivery, Lease, Millis, RunId, SessionId, Store, StoreError, StoreResult,
+    Token, covers,
+};
 use tokio::sync::{Notify, watch};
 
 use crate::{
@@ -302,7 +305,8 @@ impl Node {
             return;
         }
         let before = std::mem::replace(&mut *now, paused);
-        let lifted: Vec<_> = before.iter().filter(|old| !now.iter().any(|new| new.0 == old.0)).cloned().collect();
+        let lifted: Vec<_> =
+            before.iter().filter(|old| !now.iter().any(|new| new.0 == old.0)).cloned().collect();
         let added: Vec<_> = now.iter().filter(|new| !before.contains(new)).cloned().collect();
         drop(now);
         for (pattern, _) in lifted {

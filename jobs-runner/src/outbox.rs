@@ -31,7 +31,9 @@ impl Outbox {
         let before = waiting.items;
         waiting.items += to - from;
         match waiting.settlements.last_mut() {
-            Some(last) if last.token == token && last.to == from && plain(&last.end) && last.end == end => last.to = to,
+            Some(last) if last.token == token && last.to == from && plain(&last.end) && last.end == end => {
+                last.to = to
+            }
             _ => waiting.settlements.push(Settlement { token, from, to, end }),
         }
         let enough = before < ENOUGH && waiting.items >= ENOUGH;

@@ -42,7 +42,8 @@ impl Wanted {
     /// Takes a value of a group's type, or an `Arc` of one.
     pub(crate) fn provide<G: Send + Sync + 'static>(&mut self, group: G) {
         // An `Arc<T>` cannot be told from a `T` without knowing `T`; the blocks know theirs.
-        let shared = GroupBlock::linked().into_iter().find_map(|block| Some((block, (block.shared)(&group)?)));
+        let shared =
+            GroupBlock::linked().into_iter().find_map(|block| Some((block, (block.shared)(&group)?)));
         self.provided.push(match shared {
             Some((block, group)) => ((block.type_id)(), (block.type_name)(), group),
             None => (TypeId::of::<G>(), type_name::<G>(), Arc::new(group)),

@@ -2,13 +2,13 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, BTreeMap},
+    collections::{BTreeMap, BinaryHeap},
     sync::Arc,
 };
 
 use jobs_core::{
-    Attached, Cause, Due, Fire, FireTick, Firing, IfBusy, Millis, Pass, Passing, ScheduleState, TickInfo, Verdict,
-    decide,
+    Attached, Cause, Due, Fire, FireTick, Firing, IfBusy, Millis, Pass, Passing, ScheduleState, TickInfo,
+    Verdict, decide,
 };
 
 use crate::{
@@ -180,7 +180,8 @@ impl Scheduler {
 
     fn decide_one(&mut self, job: &Arc<str>, paused: bool, round: &mut Round) {
         let Some(entry) = self.entries.get(job) else { return };
-        let (Some(timetable), Some(declared)) = (&entry.desk.job.timetable, &entry.desk.job.link.schedule) else {
+        let (Some(timetable), Some(declared)) = (&entry.desk.job.timetable, &entry.desk.job.link.schedule)
+        else {
             return;
         };
         let policy = &entry.desk.job.policy;
@@ -199,7 +200,8 @@ impl Scheduler {
             let link = &entry.desk.job.link;
             let FireTick { tick: instant, at, verdict, trigger, if_busy } = tick;
             let passed = decision.passed;
-            let cause = Cause::Tick { schedule, fingerprint, cursor, tick: instant, at, verdict, trigger, passed };
+            let cause =
+                Cause::Tick { schedule, fingerprint, cursor, tick: instant, at, verdict, trigger, passed };
             let item_type = link.item_type.clone().unwrap_or_default();
             let (query, exclusive, priority) = (link.query, link.exclusive(), link.priority);
             let fire = Fire { job: job.clone(), cause, if_busy, priority, query, exclusive, item_type };

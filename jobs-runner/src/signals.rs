@@ -12,7 +12,10 @@ impl Signals {
     #[cfg(unix)]
     pub(crate) fn new() -> Self {
         use tokio::signal::unix::{SignalKind, signal};
-        Self { terminate: signal(SignalKind::terminate()).ok(), interrupt: signal(SignalKind::interrupt()).ok() }
+        Self {
+            terminate: signal(SignalKind::terminate()).ok(),
+            interrupt: signal(SignalKind::interrupt()).ok(),
+        }
     }
 
     /// Waits for the next signal.

@@ -59,7 +59,8 @@ mod tests {
 
     #[test]
     fn an_item_waits_for_a_build_that_can_decode_it() {
-        let failed = Undecodable { since: Millis(0), builds: vec!["1".into(), "2".into()], message: String::new() };
+        let failed =
+            Undecodable { since: Millis(0), builds: vec!["1".into(), "2".into()], message: String::new() };
         let live = |builds: &[&str]| builds.iter().map(|b| Arc::from(*b)).collect();
         let late = Millis(0) + UNDECODABLE_AFTER;
         assert!(is_undecodable(&failed, &live(&["1", "2"]), late));

@@ -299,7 +299,10 @@ mod tests {
     fn the_window_bounds_what_is_caught_up() {
         let window = Duration::from_secs(120);
         let all = decide(&at(5 * MINUTE + 30_000, options().catch_up(CatchUp::All).catch_up_window(window)));
-        assert_eq!((passed(&all), fired(&all)), (vec![(1, 3, 3, Verdict::Missed)], caught_up(4, IfBusy::Wait)));
+        assert_eq!(
+            (passed(&all), fired(&all)),
+            (vec![(1, 3, 3, Verdict::Missed)], caught_up(4, IfBusy::Wait))
+        );
         let narrow = Duration::from_secs(20);
         let once = decide(&at(5 * MINUTE + 30_000, options().catch_up_window(narrow)));
         assert_eq!((passed(&once), fired(&once)), (vec![(1, 5, 5, Verdict::Missed)], None));
@@ -307,7 +310,8 @@ mod tests {
 
     #[test]
     fn a_paused_job_skips_what_is_due() {
-        let decision = decide(&Case { paused: true, ..at(5 * MINUTE + 3_000, options().catch_up(CatchUp::All)) });
+        let decision =
+            decide(&Case { paused: true, ..at(5 * MINUTE + 3_000, options().catch_up(CatchUp::All)) });
         assert_eq!(passed(&decision), [(1, 5, 5, Verdict::Skipped(SkipReason::Paused))]);
         assert_eq!(decision.fire, None);
     }
@@ -363,7 +367,8 @@ mod tests {
     fn jitter_counts_for_lateness_and_not_for_identity() {
         let jittered = options().jitter(Duration::from_secs(40)).catch_up(CatchUp::Skip);
         let at_of = |minute: i64| {
-            let timetable = Timetable::new("g.j".into(), "* * * * *".parse().unwrap(), Duration::from_secs(40));
+            let timetable =
+                Timetable::new("g.j".into(), "* * * * *".parse().unwrap(), Duration::from_secs(40));
             timetable.fires_at(Millis(minute * MINUTE))
         };
         let due = at_of(1);

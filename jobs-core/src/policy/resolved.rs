@@ -75,9 +75,13 @@ impl Policy {
 
         let both_written = all.timeout.zip(all.max_compute_time).filter(|_| !query);
         if let Some((timeout, bound)) = both_written.filter(|(timeout, bound)| timeout > bound) {
-            problems.add("timeout", format!("{timeout:?} is above `max_compute_time`, {bound:?}; lower it, or raise the bound"));
+            problems.add(
+                "timeout",
+                format!("{timeout:?} is above `max_compute_time`, {bound:?}; lower it, or raise the bound"),
+            );
         }
-        for (key, value) in [("concurrency", all.concurrency), ("global_concurrency", all.global_concurrency)] {
+        for (key, value) in [("concurrency", all.concurrency), ("global_concurrency", all.global_concurrency)]
+        {
             if value == Some(0) {
                 problems.add(key, "0 would never run anything; use 1 or more, or `enabled = false`".into());
             }
@@ -124,7 +128,11 @@ impl JobOptions {
             schedule: None,
             tz: "UTC".into(),
             retries: 0,
-            waits: Waits { backoff: Backoff::Exponential, retry_delay: Duration::from_secs(10), max_retry_delay: HOUR },
+            waits: Waits {
+                backoff: Backoff::Exponential,
+                retry_delay: Duration::from_secs(10),
+                max_retry_delay: HOUR,
+            },
             timeout: None,
             max_compute_time: HOUR,
             concurrency: 10,
@@ -159,7 +167,10 @@ fn schedule(layers: &[JobOptions], problems: &mut Problems) -> Option<Schedule> 
         layers.iter().rev().find_map(|layer| layer.tz.as_deref()).unwrap_or("UTC")
     } else {
         if layer.tz.is_some() {
-            problems.add("tz", format!("`{text}` has no use for a zone; leave it out, or write a cron expression"));
+            problems.add(
+                "tz",
+                format!("`{text}` has no use for a zone; leave it out, or write a cron expression"),
+            );
         }
         "UTC"
     };

@@ -10,8 +10,13 @@ impl State {
     }
 
     pub(super) fn list(&self, prefix: &str, now: Millis) -> Vec<(String, Cell)> {
-        let from = self.cells.range(prefix.to_owned()..).take_while(|(name, _)| name.starts_with(prefix));
-        from.filter(|(_, cell)| is_live(cell, now)).map(|(name, cell)| (name.clone(), cell.clone())).collect()
+        self.beginning_with(prefix, now).map(|(name, cell)| (name.clone(), cell.clone())).collect()
+    }
+
+    pub(super) fn beginning_with(&self, prefix: &str, now: Millis) -> impl Iterator<Item = (&String, &Cell)> {
+        let from =
+            self.cells.range(prefix.to_owned()..).take_while(move |(name, _)| name.starts_with(prefix));
+        from.filter(move |(_, cell)| is_live(cell, now))
     }
 
     pub(super) fn put_if(
@@ -25,22 +30,56 @@ impl State {
         if there.as_ref().map_or(0, |cell| cell.version) != expected {
             return Err(there);
         }
-        Ok(self.put(name, expected, put, now))
+        self.put(name, put, now).ok_or(there)
     }
 
-    pub(super) fn put(&mut self, name: &str, version: u64, put: PutCell, now: Millis) -> u64 {
-        self.marks.control += 1;
+    /// Writes a cell whatever its version; `None` if the session that it would go with is no more.
+    pub(super) fn put(&mut self, name: &str, put: PutCell, now: Millis) -> Option<u64> {
         let Some(value) = put.value else {
-            self.cells.remove(name);
-            return 0;
+            self.remove_cell(name);
+            self.marks.control += 1;
+            return Some(0);
         };
-        let (version, expires_at) = (version + 1, put.expires_in.map(|wait| now + wait));
+        if put.owner.is_some_and(|owner| !self.sessions.contains_key(&owner)) {
+            return None;
+        }
+        self.remove_cell(name);
+        // A number of the namespace: a version that was used is not used again, whatever became of the cell.
+        let version = self.number(now).0;
+        let expires_at = put.expires_in.map(|wait| now + wait);
+        if let Some(at) = expires_at {
+            self.expiries.insert((at, name.to_owned()));
+        }
         self.cells.insert(name.to_owned(), Cell { version, value, expires_at, owner: put.owner });
-        version
+        self.marks.control += 1;
+        Some(version)
     }
 
+    pub(super) fn remove_cell(&mut self, name: &str) -> Option<Cell> {
+        let cell = self.cells.remove(name)?;
+        if let Some(at) = cell.expires_at {
+            self.expiries.remove(&(at, name.to_owned()));
+        }
+        Some(cell)
+    }
+
+    /// Removes the cells that go with a session.
     pub(super) fn drop_owned(&mut self, session: SessionId) {
-        self.cells.retain(|_, cell| cell.owner != Some(session));
+        let owned = self.cells.iter().filter(|(_, cell)| cell.owner == Some(session));
+        for name in owned.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
+            self.remove_cell(&name);
+        }
+    }
+
+    /// Removes at most `limit` cells that have expired, and says how many.
+    pub(super) fn drop_expired(&mut self, limit: usize, now: Millis) -> usize {
+        let mut dropped = 0;
+        while dropped < limit {
+            let Some((_, name)) = self.expiries.first().filter(|(at, _)| *at <= now).cloned() else { break };
+            self.remove_cell(&name);
+            dropped += 1;
+        }
+        dropped
     }
 }
 

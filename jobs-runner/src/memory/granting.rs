@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
-use jobs_core::{Chunk, FORMAT, Header, JobWant, Lease, Millis, SessionId, Stage, Token, Want};
+use jobs_core::{Chunk, Header, JobWant, Lease, Link, Millis, RunId, SessionId, Stage, Token, Want};
 
 use super::{
     lease::Held,
@@ -10,22 +10,16 @@ use super::{
     state::{Head, State},
 };
 
-/// What is left of a job's room in one call.
-struct Room {
-    slots: u32,
-    per_slot: u32,
-}
-
 impl State {
     /// Leases what a session wants: highest priority first, then earliest due, in turns between jobs that tie.
     pub(super) fn grant(&mut self, session: SessionId, want: &Want, now: Millis) -> Vec<Lease> {
         let mut granting = Granting::new(want);
         let mut leases = Vec::new();
         let mut from: Option<Head> = None;
-        while granting.slots > 0 {
+        while granting.is_open() {
             let after = from.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
             let Some(head) = self.heads.range((after, Bound::Unbounded)).next().cloned() else { break };
-            match self.grant_from(&head, session, &mut granting, now) {
+            match self.grant_from(&head, session, None, &mut granting, now) {
                 Some(lease) => leases.push(lease),
                 // Nothing of this queue for this session now; what follows it may still be had.
                 None => from = Some(head),
@@ -34,64 +28,65 @@ impl State {
         leases
     }
 
-    /// Leases the first item of a run that was just made, if there is room.
+    /// Leases the first item of a run that was just made, if there is room and nothing of the job is before it.
     pub(super) fn grant_first(
         &mut self,
         job: &Arc<str>,
+        run: RunId,
         session: SessionId,
         granting: &mut Granting<'_>,
         now: Millis,
     ) -> Option<Lease> {
-        let heads = self.jobs.get(job).map(|job| job.heads.values().cloned().collect::<Vec<_>>())?;
-        heads.iter().find_map(|head| self.grant_from(head, session, granting, now))
+        let heads: Vec<Head> = self.jobs.get(job)?.heads.values().cloned().collect();
+        heads.iter().find_map(|head| self.grant_from(head, session, Some(run), granting, now))
     }
 
+    /// Leases from the front of a queue: all that may be had of its first chunk. With `only`, of that run.
     fn grant_from(
         &mut self,
         head: &Head,
         session: SessionId,
+        only: Option<RunId>,
         granting: &mut Granting<'_>,
         now: Millis,
     ) -> Option<Lease> {
         let holder = self.sessions.get(&session)?;
         let link = holder.links.get(&head.job)?;
-        let build = holder.node.build.clone();
-        if granting.slots == 0 || granting.is_paused(self, &head.job) {
+        if head.line.excludes(&holder.node.build) || granting.is_paused(self, &head.job, now) {
             return None;
         }
-        let fit = |header: &Header| {
-            header.format <= FORMAT
-                && header.undecodable.as_ref().is_none_or(|failed| !failed.builds.contains(&build))
-        };
-        let first = self.jobs.get(&head.job)?.queues.get(&head.line)?.first(fit)?;
-        let (count, tracked, stage) = (first.count(), first.header.tracked, first.header.stage);
-        if head.line == Line::Suspect && holder.leases.iter().any(|t| self.holds_suspect(*t)) {
+        let first = self.jobs.get(&head.job)?.queues.get(&head.line)?.first()?;
+        let Header { stage, tracked, suspect, .. } = first.header;
+        if only.is_some() && first.header.run() != only {
             return None;
         }
-        let room = granting.room(&head.job, link.concurrency);
-        let n = if stage == Stage::Work {
-            let limit = link.global_concurrency.map(|limit| {
-                limit.saturating_sub(self.in_flight(&head.job, now, |h| h.stage == Stage::Work))
-            });
-            let alone = (link.exclusive() && !tracked)
-                .then(|| 1_u32.saturating_sub(self.in_flight(&head.job, now, |h| h.stage == Stage::Work && !h.tracked)));
-            let limit = limit.into_iter().chain(alone).min();
-            if limit.is_some() {
-                room.per_slot = 1;
-            }
-            let most = if head.line == Line::Work { count } else { 1 };
-            most.min(room.slots.saturating_mul(room.per_slot)).min(limit.unwrap_or(u32::MAX))
-        } else {
-            1
+        if suspect && holder.leases.iter().any(|token| self.holds_suspect(*token)) {
+            return None;
+        }
+        let (alike, over_all) = match stage {
+            Stage::Work if suspect => (1, self.room_over_all(link, tracked, now)),
+            Stage::Work => (first.count(), self.room_over_all(link, tracked, now)),
+            Stage::Fill | Stage::Finish => (1, u32::MAX),
         };
-        let n = n.min(granting.slots.saturating_mul(granting.per_slot(&head.job, stage)));
+        let n = granting.room(link, stage).min(alike).min(over_all);
         if n == 0 {
             return None;
         }
-        granting.take(&head.job, stage, n);
-        let chunk = self.jobs.get_mut(&head.job)?.queue(head.line).take(n, fit)?;
-        self.served(&head.job, head.line);
+        granting.take(link, stage, n);
+        let chunk = self.jobs.get_mut(&head.job)?.queues.get_mut(&head.line)?.take(n)?;
+        self.served(&head.job, &head.line);
         Some(self.lease(session, chunk, now))
+    }
+
+    /// How many more items of a job may be in flight over all sessions.
+    fn room_over_all(&self, link: &Link, tracked: bool, now: Millis) -> u32 {
+        let in_flight = |counted: &dyn Fn(&Header) -> bool| {
+            self.in_flight(&link.job, now, |header| header.stage == Stage::Work && counted(header))
+        };
+        let limit = link.global_concurrency.map(|limit| limit.saturating_sub(in_flight(&|_| true)));
+        // Only runs are exclusive; what was enqueued one by one is not.
+        let alone = (link.exclusive() && !tracked).then(|| 1_u32.saturating_sub(in_flight(&|h| !h.tracked)));
+        limit.into_iter().chain(alone).min().unwrap_or(u32::MAX)
     }
 
     fn holds_suspect(&self, token: Token) -> bool {
@@ -103,7 +98,9 @@ impl State {
         let mut cursor = None;
         if let Some(run) = chunk.header.run().and_then(|run| self.runs.get_mut(&run)) {
             run.begun = true;
-            if chunk.header.stage == Stage::Fill && let Some(fill) = &mut run.fill {
+            if chunk.header.stage == Stage::Fill
+                && let Some(fill) = &mut run.fill
+            {
                 fill.under(token);
                 cursor.clone_from(&fill.cursor);
             }
@@ -117,47 +114,98 @@ impl State {
         self.leases.insert(token, Held::new(session, chunk.clone(), now));
         Lease { token, chunk, cursor }
     }
+
+    /// Puts a queue behind all that tie with it.
+    fn served(&mut self, id: &Arc<str>, line: &Line) {
+        self.served += 1;
+        if let Some(head) = self.jobs.get_mut(id).and_then(|job| job.heads.remove(line)) {
+            self.heads.remove(&head);
+        }
+        self.stand(id, line);
+    }
 }
 
 /// The room of a session in one call.
 pub(super) struct Granting<'a> {
+    /// Slots that nothing was leased for.
     slots: u32,
+    /// Items that those slots can still take for which something was.
+    begun: u32,
     wanted: BTreeMap<&'a str, &'a JobWant>,
     rooms: BTreeMap<Arc<str>, Room>,
     paused: BTreeMap<Arc<str>, bool>,
 }
 
+/// The room of one job in it.
+struct Room {
+    slots: u32,
+    per_slot: u32,
+    taken: u32,
+}
+
+impl Room {
+    /// Items that the slots begun for this job can still take.
+    fn begun(&self) -> u32 {
+        (self.taken.div_ceil(self.per_slot) * self.per_slot).saturating_sub(self.taken)
+    }
+}
+
 impl<'a> Granting<'a> {
     pub(super) fn new(want: &'a Want) -> Self {
         let wanted = want.jobs.iter().map(|wanted| (&*wanted.job, wanted)).collect();
-        Self { slots: want.slots, wanted, rooms: BTreeMap::new(), paused: BTreeMap::new() }
+        Self { slots: want.slots, begun: 0, wanted, rooms: BTreeMap::new(), paused: BTreeMap::new() }
     }
 
-    fn is_paused(&mut self, state: &State, job: &Arc<str>) -> bool {
-        *self.paused.entry(job.clone()).or_insert_with(|| state.paused(job).is_some())
+    /// Whether there is room for anything.
+    fn is_open(&self) -> bool {
+        self.slots > 0 || self.begun > 0
     }
 
-    fn room(&mut self, job: &Arc<str>, concurrency: u32) -> &mut Room {
-        let wanted = self.wanted.get(&**job);
-        self.rooms.entry(job.clone()).or_insert_with(|| match wanted {
-            Some(wanted) => Room { slots: wanted.slots, per_slot: wanted.per_slot.max(1) },
-            None => Room { slots: concurrency, per_slot: 1 },
-        })
-    }
-
-    /// How many items of this stage one slot of the process takes.
-    fn per_slot(&self, job: &Arc<str>, stage: Stage) -> u32 {
-        match self.rooms.get(job) {
-            Some(room) if stage == Stage::Work => room.per_slot,
-            _ => 1,
+    fn is_paused(&mut self, state: &State, job: &Arc<str>, now: Millis) -> bool {
+        match self.paused.get(job) {
+            Some(paused) => *paused,
+            None => {
+                let paused = state.paused(job, now).is_some();
+                self.paused.insert(job.clone(), paused);
+                paused
+            }
         }
     }
 
-    fn take(&mut self, job: &Arc<str>, stage: Stage, n: u32) {
-        let slots = n.div_ceil(self.per_slot(job, stage));
-        self.slots = self.slots.saturating_sub(slots);
-        if stage == Stage::Work && let Some(room) = self.rooms.get_mut(job) {
-            room.slots = room.slots.saturating_sub(slots);
+    fn of(&mut self, link: &Link) -> &mut Room {
+        if !self.rooms.contains_key(&link.job) {
+            let limited = link.global_concurrency.is_some() || link.exclusive();
+            let (slots, per_slot) = match self.wanted.get(&*link.job) {
+                Some(wanted) if !limited => (wanted.slots, wanted.per_slot.max(1)),
+                Some(wanted) => (wanted.slots, 1),
+                None => (link.concurrency, 1),
+            };
+            self.rooms.insert(link.job.clone(), Room { slots, per_slot, taken: 0 });
         }
+        self.rooms.entry(link.job.clone()).or_insert(Room { slots: 0, per_slot: 1, taken: 0 })
+    }
+
+    /// How many items of a job there is room for.
+    fn room(&mut self, link: &Link, stage: Stage) -> u32 {
+        let slots = self.slots;
+        if stage != Stage::Work {
+            return slots.min(1);
+        }
+        let room = self.of(link);
+        let of_job = room.slots.saturating_mul(room.per_slot).saturating_sub(room.taken);
+        of_job.min(slots.saturating_mul(room.per_slot).saturating_add(room.begun()))
+    }
+
+    fn take(&mut self, link: &Link, stage: Stage, n: u32) {
+        if stage != Stage::Work {
+            self.slots = self.slots.saturating_sub(1);
+            return;
+        }
+        let room = self.of(link);
+        let (slots, begun) = (room.taken.div_ceil(room.per_slot), room.begun());
+        room.taken += n;
+        let (more, left) = (room.taken.div_ceil(room.per_slot) - slots, room.begun());
+        self.slots = self.slots.saturating_sub(more);
+        self.begun = (self.begun + left).saturating_sub(begun);
     }
 }

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use jobs_core::{
-    Append, Appended, Chunk, DeadItem, End, ErrorGroup, Failure, FailureKind, Header, ItemId, Lease, Millis, RunId,
-    SessionId, Settle, Settled, Stage, Undecodable,
+    Append, Appended, Chunk, DeadItem, End, ErrorGroup, Failure, FailureKind, Header, ItemId, Lease, Millis,
+    RunId, SessionId, Settle, Settled, Stage, Undecodable,
 };
 
 use super::{queue::Line, run::Fill, state::State};
 
 impl State {
     pub(super) fn append(&mut self, append: Append, now: Millis) -> Appended {
-        let Some(held) = self.leases.get(&append.token) else { return Appended::Lost };
+        let Some(held) = self.leases.get(&append.token) else { return self.appended_last(&append) };
         let header = held.chunk.header.clone();
         let run = header.run().and_then(|run| self.runs.get_mut(&run)).filter(|run| !run.cancelled);
         let (Some(run), Stage::Fill) = (run, header.stage) else { return Appended::Lost };
@@ -21,7 +21,8 @@ impl State {
             return Appended::OutOfOrder { expected: fill.seq };
         }
         if append.seq < fill.seq {
-            return self.appended(&header);
+            let id = run.id;
+            return self.appended(id);
         }
         fill.seq += 1;
 
@@ -54,25 +55,37 @@ impl State {
         }
         if append.last {
             run.fill = None;
+            run.filled = Some((append.token, append.seq));
         }
+        let id = run.id;
         if !published.is_empty() {
             self.marks.work += 1;
-            self.job(&header.job).queue(Line::Work).publish(published);
-            self.stand(&header.job, Line::Work);
+            self.job(&header.job).queues.entry(Line::Work).or_default().publish(published);
+            self.stand(&header.job, &Line::Work);
         }
-        let answer = self.appended(&header);
+        let answer = self.appended(id);
         if append.last {
+            self.filled.insert(append.token, id);
             self.forget(append.token);
-            header.run().map(|run| self.review(run));
+            self.review(id);
         }
         answer
     }
 
-    fn appended(&self, fill: &Header) -> Appended {
-        let ready = self.jobs.get(&fill.job).map_or(0, super::job::Job::ready);
-        let run = fill.run().and_then(|run| self.runs.get(&run));
-        let staged = run.and_then(|run| run.fill.as_ref()).map_or(0, |fill| fill.staged_items);
-        Appended::Stored { ready, total: run.map_or(0, |run| run.counts.total) + staged }
+    /// The answer to an append under a lease that is no more: a repeat is answered as the first was.
+    fn appended_last(&self, append: &Append) -> Appended {
+        let run = self.filled.get(&append.token).and_then(|run| self.runs.get(run));
+        match run.filter(|run| run.filled.is_some_and(|(_, last)| append.seq <= last)) {
+            Some(run) => self.appended(run.id),
+            None => Appended::Lost,
+        }
+    }
+
+    fn appended(&self, run: RunId) -> Appended {
+        let Some(run) = self.runs.get(&run) else { return Appended::Lost };
+        let ready = self.jobs.get(&run.job).map_or(0, super::job::Job::ready);
+        let staged = run.fill.as_ref().map_or(0, |fill| fill.staged_items);
+        Appended::Stored { ready, total: run.counts.total + staged }
     }
 
     pub(super) fn settle(&mut self, settle: Settle, now: Millis) -> Settled {
@@ -83,13 +96,16 @@ impl State {
         };
         if let Some((n, answer)) = session.lanes.get(&settle.lane).filter(|(n, _)| *n >= settle.n) {
             let mut answer = if *n == settle.n { answer.clone() } else { Settled::default() };
-            let held = |lease: &Lease| self.leases.get(&lease.token).is_some_and(|h| h.session == settle.session);
+            let held =
+                |lease: &Lease| self.leases.get(&lease.token).is_some_and(|h| h.session == settle.session);
             answer.leases.retain(held);
             return answer;
         }
         let build = session.node.build.clone();
         let mut answer = Settled::default();
-        let mut effects = settle.effects.into_iter().peekable();
+        let mut effects = settle.effects;
+        effects.sort_by_key(|(of, _)| *of);
+        let mut effects = effects.into_iter().peekable();
         for (index, settlement) in settle.settlements.into_iter().enumerate() {
             let token = settlement.token;
             let held = self.leases.get_mut(&token).filter(|held| held.session == settle.session);
@@ -128,7 +144,10 @@ impl State {
     /// When the next item of a job that the session links is due.
     fn next_due(&self, session: SessionId) -> Option<Millis> {
         let session = self.sessions.get(&session)?;
-        self.delayed.iter().find(|(_, chunk)| session.links.contains_key(&chunk.header.job)).map(|((due, ..), _)| *due)
+        self.delayed
+            .iter()
+            .find(|(_, chunk)| session.links.contains_key(&chunk.header.job))
+            .map(|((due, ..), _)| *due)
     }
 
     /// Ends an attempt of the items of a chunk, which no lease covers any more.
@@ -137,7 +156,9 @@ impl State {
         let cancelled = run.and_then(|run| self.runs.get(&run)).is_some_and(|run| run.cancelled);
         let end = match end {
             // Nothing of a cancelled run is tried again.
-            End::Retry { .. } | End::Snooze { .. } | End::Back | End::Undecodable(_) if cancelled => End::Cancelled,
+            End::Retry { .. } | End::Snooze { .. } | End::Back | End::Undecodable(_) if cancelled => {
+                End::Cancelled
+            }
             end => end,
         };
         if let End::Retry { failure, .. } | End::Dead(failure) = &end {
@@ -162,8 +183,13 @@ impl State {
                 self.store(Chunk { header, ..chunk }, now);
             }
             End::Snooze { at } => {
-                let header =
-                    Header { due: at, fresh: false, suspect: false, undecodable: None, ..chunk.header.clone() };
+                let header = Header {
+                    due: at,
+                    fresh: false,
+                    suspect: false,
+                    undecodable: None,
+                    ..chunk.header.clone()
+                };
                 self.store(Chunk { header, ..chunk }, now);
             }
             End::Back | End::Undecodable(_) => self.store(chunk, now),
@@ -183,7 +209,12 @@ impl State {
     fn count(&mut self, chunk: &Chunk, end: &End) {
         let n = u64::from(chunk.count());
         let Some(run) = chunk.header.run().and_then(|run| self.runs.get_mut(&run)) else { return };
-        let attempted = matches!(end, End::Done(_) | End::Retry { .. } | End::Dead(_) | End::Discarded(_));
+        let attempted = match end {
+            End::Done(_) | End::Retry { .. } | End::Discarded(_) => true,
+            // Nothing was attempted of what a store kills.
+            End::Dead(failure) => !matches!(failure.kind, FailureKind::Poison | FailureKind::Undecodable),
+            _ => false,
+        };
         if attempted && chunk.header.attempt > 0 {
             run.counts.retries += n;
         }
@@ -248,10 +279,11 @@ impl State {
                 .unwrap_or_else(|_| String::from_utf8_lossy(payload).into_owned().into());
             let mut dead = DeadItem::new(id, &*chunk.header.job, payload);
             dead.run = chunk.header.run();
+            let number = self.number(now).0;
             let job = self.job(&chunk.header.job);
             dead.attempts = job.failures.remove(&id).unwrap_or_default();
-            job.dead.push_back((now, id));
-            self.dead.insert(id, dead);
+            job.dead.push_back((now, number));
+            self.dead.insert(number, dead);
         }
     }
 

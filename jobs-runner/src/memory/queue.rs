@@ -3,12 +3,14 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, VecDeque},
+    sync::Arc,
 };
 
-use jobs_core::{Chunk, Header, Millis, Stage};
+use jobs_core::{Chunk, FORMAT, Header, Millis, RunId, Stage};
 
-/// Why chunks wait in different queues: what is leased of them, and to whom, differs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Why chunks wait in different queues: what is leased of them, and to whom, differs. All of one queue may be
+/// leased to the same sessions, so that its first chunk speaks for it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Line {
     /// Fill and finish items: they count against no limit of the job.
     Control,
@@ -16,19 +18,29 @@ pub(super) enum Line {
     Work,
     /// Items that a dead node held: one at a time, one per session.
     Suspect,
-    /// Items that some build could not decode: not for that build.
-    Aside,
+    /// Items that these builds could not decode.
+    Aside(Vec<Arc<str>>),
+    /// Chunks of a newer format: for nobody here.
+    Newer,
 }
 
 impl Line {
-    pub(super) const ALL: [Self; 4] = [Self::Control, Self::Work, Self::Suspect, Self::Aside];
-
     pub(super) fn of(header: &Header) -> Self {
         match header {
-            Header { undecodable: Some(_), .. } => Self::Aside,
+            Header { format, .. } if *format > FORMAT => Self::Newer,
+            Header { undecodable: Some(failed), .. } => Self::Aside(failed.builds.clone()),
             Header { suspect: true, .. } => Self::Suspect,
             Header { stage: Stage::Work, .. } => Self::Work,
             _ => Self::Control,
+        }
+    }
+
+    /// Whether nothing of this queue is for that build.
+    pub(super) fn excludes(&self, build: &Arc<str>) -> bool {
+        match self {
+            Self::Aside(builds) => builds.contains(build),
+            Self::Newer => true,
+            _ => false,
         }
     }
 }
@@ -71,31 +83,47 @@ impl Queue {
         if run.is_empty() { *run = chunks } else { run.extend(chunks) }
     }
 
-    /// The first chunk that is `fit`.
-    pub(super) fn first(&self, fit: impl Fn(&Header) -> bool) -> Option<&Chunk> {
-        self.runs.values().flatten().find(|chunk| fit(&chunk.header))
+    /// The first chunk.
+    pub(super) fn first(&self) -> Option<&Chunk> {
+        self.runs.first_key_value().and_then(|(_, run)| run.front())
     }
 
-    /// Takes the first `n` items of the first chunk that is `fit`, and leaves the rest.
-    pub(super) fn take(&mut self, n: u32, fit: impl Fn(&Header) -> bool) -> Option<Chunk> {
-        let (place, at) = self
-            .runs
-            .iter()
-            .find_map(|(place, run)| Some((*place, run.iter().position(|chunk| fit(&chunk.header))?)))?;
-        let run = self.runs.get_mut(&place)?;
-        let taken = if n < run[at].count() { run[at].split_to(n) } else { run.remove(at)? };
+    /// Takes the first `n` items of the first chunk, and leaves the rest.
+    pub(super) fn take(&mut self, n: u32) -> Option<Chunk> {
+        let mut first = self.runs.first_entry()?;
+        let run = first.get_mut();
+        let chunk = run.front_mut()?;
+        let taken = if n < chunk.count() { chunk.split_to(n) } else { run.pop_front()? };
         if run.is_empty() {
-            self.runs.remove(&place);
+            first.remove();
         }
         self.items -= u64::from(taken.count());
         Some(taken)
+    }
+
+    /// Takes out all chunks of a run.
+    pub(super) fn drain_run(&mut self, run: RunId) -> Vec<Chunk> {
+        let of = |place: &Place| place.2 == run.number();
+        let places: Vec<Place> = self.runs.keys().copied().filter(of).collect();
+        let (drained, kept) = places
+            .into_iter()
+            .filter_map(|place| Some((place, self.runs.remove(&place)?)))
+            .flat_map(|(place, chunks)| chunks.into_iter().map(move |chunk| (place, chunk)))
+            .partition::<Vec<_>, _>(|(_, chunk)| chunk.header.run() == Some(run));
+        for (place, chunk) in kept {
+            self.runs.entry(place).or_default().push_back(chunk);
+        }
+        let drained: Vec<Chunk> = drained.into_iter().map(|(_, chunk)| chunk).collect();
+        self.items -= drained.iter().map(|chunk| u64::from(chunk.count())).sum::<u64>();
+        drained
     }
 
     /// Takes out all chunks that are `out`.
     pub(super) fn drain(&mut self, out: impl Fn(&Header) -> bool) -> Vec<Chunk> {
         let mut drained = Vec::new();
         self.runs.retain(|_, run| {
-            let (gone, kept): (VecDeque<_>, _) = std::mem::take(run).into_iter().partition(|chunk| out(&chunk.header));
+            let (gone, kept): (VecDeque<_>, _) =
+                std::mem::take(run).into_iter().partition(|chunk| out(&chunk.header));
             drained.extend(gone);
             *run = kept;
             !run.is_empty()

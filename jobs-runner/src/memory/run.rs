@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use jobs_core::{Chunk, Counts, ErrorGroup, Millis, RunId, RunReport, RunState, Token, Trigger};
+use jobs_core::{Chunk, Counts, ErrorGroup, Millis, RunId, RunReport, RunState, SessionId, Token, Trigger};
 
 #[derive(Debug)]
 pub(super) struct Run {
@@ -16,8 +16,14 @@ pub(super) struct Run {
     pub(super) errors: Vec<ErrorGroup>,
     pub(super) started_at: Millis,
     pub(super) note: Option<String>,
+    /// The caller's id of a run by hand.
+    pub(super) request: Option<u64>,
+    /// The lease that came with the answer to the fire, for its repeat.
+    pub(super) first: Option<(SessionId, Token)>,
     /// The filling, until the fill item is settled.
     pub(super) fill: Option<Fill>,
+    /// The lease under which the query went through and the number of its last append, for its repeat.
+    pub(super) filled: Option<(Token, u64)>,
     /// Whether an item has been leased.
     pub(super) begun: bool,
     pub(super) query_failed: bool,

@@ -1,10 +1,10 @@
 //! Schedules: what a session declares, and what becomes of their ticks.
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jobs_core::{
-    Attach, Attached, Body, Cause, Chunk, Counts, Fire, Firing, Header, IfBusy, Link, Millis, Pass, Passing, RunId,
-    SessionId, SkipReason, Stage, TickInfo, Token, Trigger, Verdict, Want,
+    Attach, Attached, Body, Cause, Chunk, Counts, Fire, Firing, Header, IfBusy, Lease, Link, Millis, Pass,
+    Passing, RunId, SessionId, SkipReason, Stage, TickInfo, Trigger, Verdict, Want,
 };
 
 use super::{
@@ -15,6 +15,15 @@ use super::{
     state::State,
 };
 
+/// A run that is made now.
+struct Made {
+    run: RunId,
+    trigger: Trigger,
+    tick: Option<Millis>,
+    note: Option<String>,
+    request: Option<u64>,
+}
+
 impl State {
     pub(super) fn attach(&mut self, attach: Attach, now: Millis) -> Attached {
         for gone in &attach.gone {
@@ -22,29 +31,40 @@ impl State {
         }
         let mut attached = Attached::default();
         let known = self.sessions.remove(&attach.session);
+        let again = known.as_ref().is_some_and(|known| attach.links.iter().eq(known.links.values()));
+        let mut past = known.as_ref().map(|known| known.past.clone()).unwrap_or_default();
         for link in &attach.links {
-            self.rename(link);
-            let job = self.job(&link.job);
-            job.link = link.clone();
-            if let Some(past) = self.declare(link, now) {
-                attached.past.push((link.job.clone(), past));
+            // A repeat declares nothing: it may come after what others have declared since.
+            if !again {
+                self.rename(link, now);
+                self.job(&link.job).link = link.clone();
+                past.extend(self.declare(link, now).map(|instant| (link.job.clone(), instant)));
             }
             let cursor = self.jobs.get(&link.job).and_then(|job| job.schedule.as_ref());
             if let (Some(_), Some(cursor)) = (&link.schedule, cursor) {
                 attached.schedules.insert(link.job.clone(), cursor.state.clone());
             }
         }
-        let (leases, lanes) = known.map(|known| (known.leases, known.lanes)).unwrap_or_default();
-        let session = Session {
-            lease: attach.lease,
-            until: now + attach.lease,
-            connected_at: now,
-            node: attach.node,
-            links: attach.links.into_iter().map(|link| (link.job.clone(), link)).collect(),
-            leases,
-            lanes,
-        };
+        attached.past.clone_from(&past);
         attached.others = self.others(now);
+        let links = attach.links.into_iter().map(|link| (link.job.clone(), link)).collect();
+        let (lease, node) = (attach.lease, attach.node);
+        let session = match known {
+            Some(known) => {
+                let until = known.until.max(now + lease);
+                Session { lease, until, node, links, past, ..known }
+            }
+            None => Session {
+                lease,
+                until: now + lease,
+                connected_at: now,
+                node,
+                links,
+                leases: BTreeSet::new(),
+                past,
+                lanes: BTreeMap::new(),
+            },
+        };
         self.sessions.insert(attach.session, session);
         self.marks.control += 1;
         attached
@@ -59,55 +79,17 @@ impl State {
         others.map(|(id, session)| (*id, session.node.clone(), held(session), session.until)).collect()
     }
 
-    /// Takes over what belongs to the job's former name, once nobody links it any more.
-    fn rename(&mut self, link: &Link) {
-        let Some(was) = &link.was else { return };
-        if self.jobs.contains_key(&link.job) || self.sessions.values().any(|s| s.links.contains_key(was)) {
-            return;
-        }
-        let Some(mut job) = self.jobs.remove(was) else { return };
-        for head in std::mem::take(&mut job.heads).into_values() {
-            self.heads.remove(&head);
-        }
-        let mut chunks = Vec::new();
-        for queue in job.queues.values_mut() {
-            chunks.extend(queue.drain(|_| true));
-        }
-        let new = |chunk: &mut Chunk| chunk.header.job = link.job.clone();
-        chunks.iter_mut().for_each(new);
-        self.delayed.values_mut().filter(|chunk| chunk.header.job == *was).for_each(new);
-        for token in &job.leases {
-            if let Some(held) = self.leases.get_mut(token) {
-                new(&mut held.chunk);
-            }
-        }
-        for run in self.runs.values_mut().filter(|run| run.job == *was) {
-            run.job = link.job.clone();
-        }
-        for dead in self.dead.values_mut().filter(|dead| *dead.job == **was) {
-            dead.job = link.job.to_string();
-        }
-        if let Some(cell) = self.cells.remove(&jobs_core::pause_cell(was)) {
-            self.cells.insert(jobs_core::pause_cell(&link.job), cell);
-        }
-        self.jobs.insert(link.job.clone(), job);
-        for chunk in chunks {
-            self.store(chunk, Millis::MAX);
-        }
-    }
-
     /// Makes a declaration the current one, if it is new or a rollback. Gives the instant of a schedule that was
     /// past before it was first seen.
     fn declare(&mut self, link: &Link, now: Millis) -> Option<Millis> {
         let declared = link.schedule.as_ref()?;
         let fingerprint = &declared.fingerprint;
-        let live = |current: &str| {
-            self.sessions.values().any(|s| s.is_alive(now) && s.declares(&link.job, current))
-        };
+        let live =
+            |current: &str| self.sessions.values().any(|s| s.is_alive(now) && s.declares(&link.job, current));
         let current = self.jobs.get(&link.job).and_then(|job| job.schedule.as_ref());
         let take = current.is_none_or(|cursor| {
-            let superseded = cursor.superseded.contains(fingerprint);
-            cursor.state.fingerprint != *fingerprint && (!superseded || !live(&cursor.state.fingerprint))
+            let current = &cursor.state.fingerprint;
+            current != fingerprint && (!cursor.was(fingerprint) || !live(current))
         });
         if !take {
             return None;
@@ -115,14 +97,10 @@ impl State {
         let job = self.job(&link.job);
         let cursor = job.schedule.get_or_insert_with(|| Cursor::new(now, fingerprint.clone()));
         if cursor.state.fingerprint != *fingerprint {
-            let former = std::mem::replace(&mut cursor.state.fingerprint, fingerprint.clone());
-            cursor.superseded.insert(former);
-            cursor.superseded.remove(fingerprint);
-            cursor.state.cursor = cursor.state.cursor.max(now);
-            cursor.state.waiting = None;
+            cursor.redeclare(fingerprint, now);
         }
         let past = declared.instant.filter(|instant| *instant <= now)?;
-        cursor.record(vec![TickInfo::passed(past.timestamp(), past.timestamp(), 1, Verdict::Missed)]);
+        cursor.record([TickInfo::passed(past.timestamp(), past.timestamp(), 1, Verdict::Missed)]);
         Some(past)
     }
 
@@ -149,35 +127,23 @@ impl State {
             return answer;
         }
         let run = RunId::new(self.number(now).0);
-        let (trigger, tick, note) = match &fire.cause {
+        let (trigger, tick, note, request) = match &fire.cause {
             Cause::Tick { tick, trigger, verdict, passed, schedule, .. } => {
                 let Some(cursor) = self.job(schedule).schedule.as_mut() else { return Firing::Stale };
                 let fired = TickInfo::fired(tick.timestamp(), *verdict, run);
-                cursor.record(passed.iter().cloned().chain([fired]).collect());
-                (*trigger, Some(*tick), None)
+                cursor.record(passed.iter().cloned().chain([fired]));
+                cursor.last_fire = Some((*tick, run, session));
+                (*trigger, Some(*tick), None, None)
             }
             Cause::Manual { request, note } => {
                 self.requests.insert(*request, run);
-                (Trigger::Manual, None, note.clone())
+                (Trigger::Manual, None, note.clone(), Some(*request))
             }
         };
-        self.begin(run, &fire, trigger, tick, note, now);
-        let lease = session.and_then(|session| self.grant_first(&fire.job, session, granting, now));
-        let lease = match lease {
-            Some(lease) if lease.chunk.header.run() == Some(run) => Some(lease),
-            // An older item of the job comes first; it is found by the next settle, this one too.
-            Some(lease) => {
-                if let Some(held) = self.forget(lease.token) {
-                    self.store(held.chunk, now);
-                }
-                None
-            }
-            None => None,
-        };
-        if let Cause::Tick { tick, schedule, .. } = &fire.cause
-            && let Some(cursor) = self.job(schedule).schedule.as_mut()
-        {
-            cursor.last_fire = Some((*tick, run, session, lease.as_ref().map(|lease| lease.token)));
+        self.begin(Made { run, trigger, tick, note, request }, &fire, now);
+        let lease = session.and_then(|session| self.grant_first(&fire.job, run, session, granting, now));
+        if let (Some(record), Some(session), Some(lease)) = (self.runs.get_mut(&run), session, &lease) {
+            record.first = Some((session, lease.token));
         }
         Firing::Fired { run, lease }
     }
@@ -186,19 +152,18 @@ impl State {
     fn refuse(&mut self, session: Option<SessionId>, fire: &Fire, now: Millis) -> Option<Firing> {
         match &fire.cause {
             Cause::Manual { request, .. } => {
-                if let Some(run) = self.requests.get(request) {
-                    return Some(Firing::Fired { run: *run, lease: None });
+                if let Some(run) = self.requests.get(request).copied() {
+                    return Some(Firing::Fired { run, lease: self.first_lease(run, session) });
                 }
             }
             Cause::Tick { schedule, fingerprint, cursor: expected, tick, at, .. } => {
                 let Some(cursor) = self.jobs.get(schedule).and_then(|job| job.schedule.as_ref()) else {
                     return Some(Firing::Stale);
                 };
-                if let Some((fired, run, by, token)) = &cursor.last_fire
-                    && (fired, by) == (tick, &session)
+                if let Some((fired, run, by)) = cursor.last_fire
+                    && (fired, by) == (*tick, session)
                 {
-                    let lease = token.and_then(|token| self.still_held(token, session?));
-                    return Some(Firing::Fired { run: *run, lease });
+                    return Some(Firing::Fired { run, lease: self.first_lease(run, session) });
                 }
                 if cursor.state.fingerprint != *fingerprint {
                     return Some(Firing::Stale);
@@ -206,12 +171,13 @@ impl State {
                 if cursor.state.cursor != *expected || *tick <= *expected {
                     return Some(Firing::Already(cursor.state.clone()));
                 }
-                if *at > now {
+                let at = *at.max(tick);
+                if at > now {
                     return Some(Firing::NotYet { wait: at.since(now) });
                 }
             }
         }
-        if let Some(note) = self.paused(&fire.job) {
+        if let Some(note) = self.paused(&fire.job, now) {
             return Some(Firing::Paused { note });
         }
         let run = self.jobs.get(&fire.job).and_then(|job| job.busy.first().copied())?;
@@ -225,7 +191,7 @@ impl State {
             match fire.if_busy {
                 IfBusy::Skip => {
                     let skipped = Verdict::Skipped(SkipReason::Overlap);
-                    cursor.record(vec![TickInfo::passed(tick.timestamp(), tick.timestamp(), 1, skipped)]);
+                    cursor.record([TickInfo::passed(tick.timestamp(), tick.timestamp(), 1, skipped)]);
                 }
                 IfBusy::Queue => cursor.state.waiting = Some(*tick),
                 IfBusy::Wait | IfBusy::Fire => {}
@@ -234,24 +200,18 @@ impl State {
         Some(Firing::Busy { run })
     }
 
-    /// A lease that was granted with an answer which has to be repeated, if nothing of it is settled.
-    fn still_held(&self, token: Token, session: SessionId) -> Option<jobs_core::Lease> {
-        let held = self.leases.get(&token).filter(|held| held.session == session)?;
-        let run = held.chunk.header.run().and_then(|run| self.runs.get(&run));
-        let cursor = run.and_then(|run| run.fill.as_ref()).and_then(|fill| fill.cursor.clone());
-        (held.open() == held.chunk.count()).then(|| jobs_core::Lease { token, chunk: held.chunk.clone(), cursor })
+    /// The lease that a fire was answered with, for its repeat by the same session; none once it is settled.
+    fn first_lease(&self, run: RunId, session: Option<SessionId>) -> Option<Lease> {
+        let run = self.runs.get(&run)?;
+        let (_, token) = run.first.filter(|(by, _)| Some(*by) == session)?;
+        let held = self.leases.get(&token)?;
+        let cursor = run.fill.as_ref().and_then(|fill| fill.cursor.clone());
+        Some(Lease { token, chunk: held.chunk.clone(), cursor })
     }
 
     /// Stores a run and its first item.
-    fn begin(
-        &mut self,
-        run: RunId,
-        fire: &Fire,
-        trigger: Trigger,
-        tick: Option<Millis>,
-        note: Option<String>,
-        now: Millis,
-    ) {
+    fn begin(&mut self, made: Made, fire: &Fire, now: Millis) {
+        let Made { run, trigger, tick, note, request } = made;
         let (job, total) = (fire.job.clone(), u64::from(!fire.query));
         let record = Run {
             id: run,
@@ -263,6 +223,9 @@ impl State {
             errors: Vec::new(),
             started_at: now,
             note,
+            request,
+            first: None,
+            filled: None,
             fill: fire.query.then(Fill::default),
             begun: false,
             query_failed: false,
@@ -297,7 +260,8 @@ impl State {
     }
 
     pub(super) fn pass(&mut self, pass: Pass, now: Millis) -> Passing {
-        let Some(cursor) = self.jobs.get_mut(&pass.schedule).and_then(|job: &mut Job| job.schedule.as_mut()) else {
+        let Some(cursor) = self.jobs.get_mut(&pass.schedule).and_then(|job: &mut Job| job.schedule.as_mut())
+        else {
             return Passing::Stale;
         };
         if cursor.state.fingerprint != pass.fingerprint {

@@ -18,6 +18,8 @@ pub(super) struct Session {
     pub(super) node: Node,
     pub(super) links: BTreeMap<Arc<str>, Link>,
     pub(super) leases: BTreeSet<Token>,
+    /// The instants that were past when it opened, for a repeat.
+    pub(super) past: Vec<(Arc<str>, Millis)>,
     /// Per lane the number of the last call, and what it was answered.
     pub(super) lanes: BTreeMap<u32, (u64, Settled)>,
 }

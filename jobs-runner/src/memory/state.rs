@@ -6,16 +6,10 @@ use std::{
 };
 
 use jobs_core::{
-    Cell, Chunk, DeadItem, Header, Link, Marks, Millis, RunId, SessionId, Stage, Token, pause_cells,
+    Cell, Chunk, DeadItem, Header, Link, Marks, Millis, PAUSES, RunId, SessionId, Token, pause_cells,
 };
 
-use super::{
-    job::Job,
-    lease::Held,
-    queue::{Line, Place},
-    run::Run,
-    session::Session,
-};
+use super::{job::Job, lease::Held, queue::Line, run::Run, session::Session};
 
 #[derive(Debug, Default)]
 pub(super) struct State {
@@ -23,20 +17,25 @@ pub(super) struct State {
     pub(super) sessions: BTreeMap<SessionId, Session>,
     pub(super) jobs: BTreeMap<Arc<str>, Job>,
     pub(super) runs: BTreeMap<RunId, Run>,
-    /// Runs by hand, by the caller's id.
+    /// Runs by hand, by the caller's id; as long as the run is kept.
     pub(super) requests: BTreeMap<u64, RunId>,
+    /// Runs by the lease under which their query went through; as long as the run is kept.
+    pub(super) filled: BTreeMap<Token, RunId>,
     pub(super) leases: BTreeMap<Token, Held>,
     /// Runs whose items have all ended and that are not completed.
     pub(super) ended: BTreeSet<RunId>,
     /// The first chunk of each queue, in the order in which they are leased.
     pub(super) heads: BTreeSet<Head>,
-    /// Chunks that wait for their time.
-    pub(super) delayed: BTreeMap<(Millis, u64, u64, Stage), Chunk>,
-    pub(super) dead: BTreeMap<jobs_core::ItemId, DeadItem>,
+    /// When the first of the chunks of each job is due that wait for their time.
+    pub(super) due: BTreeSet<(Millis, Arc<str>)>,
+    /// Dead items in the order of their deaths, each under a number of the namespace.
+    pub(super) dead: BTreeMap<u64, DeadItem>,
     pub(super) cells: BTreeMap<String, Cell>,
+    /// The cells that expire, by when.
+    pub(super) expiries: BTreeSet<(Millis, String)>,
     /// Grows with each lease: of jobs that tie, the one that was served longest ago is first.
     pub(super) served: u64,
-    /// What has happened since the last operation, for those who wait.
+    /// What has happened so far, for those who wait.
     pub(super) marks: Marks,
 }
 
@@ -59,68 +58,80 @@ impl State {
 
     /// The job with this id; one that nobody has linked yet is made.
     pub(super) fn job(&mut self, id: &Arc<str>) -> &mut Job {
+        if !self.jobs.contains_key(id) {
+            self.jobs.insert(id.clone(), Job::new(Link::new(id.clone())));
+        }
         self.jobs.entry(id.clone()).or_insert_with(|| Job::new(Link::new(id.clone())))
     }
 
     /// Stores a chunk: ready, or waiting for its time.
     pub(super) fn store(&mut self, chunk: Chunk, now: Millis) {
         self.marks.work += 1;
-        let Header { due, number, start, stage, .. } = chunk.header;
-        let job = self.job(&chunk.header.job);
-        if due > now {
-            job.delayed += u64::from(chunk.count());
-            self.delayed.insert((due, number, start, stage), chunk);
+        let id = chunk.header.job.clone();
+        if chunk.header.due > now {
+            self.delays(&id, |job| job.delay(chunk));
         } else {
             let line = Line::of(&chunk.header);
-            let id = chunk.header.job.clone();
-            job.queue(line).push(chunk);
-            self.stand(&id, line);
+            self.job(&id).queues.entry(line.clone()).or_default().push(chunk);
+            self.stand(&id, &line);
         }
     }
 
     /// Makes ready what has waited for its time.
     pub(super) fn promote(&mut self, now: Millis) {
-        while let Some(first) = self.delayed.first_entry().filter(|first| first.key().0 <= now) {
-            let chunk = first.remove();
-            let job = self.job(&chunk.header.job);
-            job.delayed -= u64::from(chunk.count());
-            self.store(chunk, now);
+        while let Some((_, id)) = self.due.first().filter(|(due, _)| *due <= now).cloned() {
+            for chunk in self.delays(&id, |job| job.undelay(now)) {
+                self.store(chunk, now);
+            }
         }
+    }
+
+    /// Changes what waits for its time of a job, and keeps its place among all jobs.
+    pub(super) fn delays<T>(&mut self, id: &Arc<str>, change: impl FnOnce(&mut Job) -> T) -> T {
+        let job = self.job(id);
+        let before = job.next_due();
+        let changed = change(job);
+        let after = job.next_due();
+        if before != after {
+            if let Some(due) = before {
+                self.due.remove(&(due, id.clone()));
+            }
+            if let Some(due) = after {
+                self.due.insert((due, id.clone()));
+            }
+        }
+        changed
     }
 
     /// Puts a queue in its place among those of all jobs, after it has changed.
-    pub(super) fn stand(&mut self, id: &Arc<str>, line: Line) {
+    pub(super) fn stand(&mut self, id: &Arc<str>, line: &Line) {
         let served = self.served;
         let Some(job) = self.jobs.get_mut(id) else { return };
-        let place: Option<Place> = job.queue(line).head();
-        let stood = job.heads.remove(&line);
+        let place = job.queues.get(line).and_then(super::queue::Queue::head);
+        let stood = job.heads.remove(line);
         if let Some(stood) = &stood {
             self.heads.remove(stood);
         }
-        if let Some((priority, due, _)) = place {
-            // A queue keeps its turn while only its contents change.
-            let served = stood.map_or(served, |stood| stood.served);
-            let head = Head { priority, due, served, job: id.clone(), line };
-            job.heads.insert(line, head.clone());
-            self.heads.insert(head);
+        match place {
+            Some((priority, due, _)) => {
+                // A queue keeps its turn while only its contents change.
+                let served = stood.map_or(served, |stood| stood.served);
+                let head = Head { priority, due, served, job: id.clone(), line: line.clone() };
+                job.heads.insert(line.clone(), head.clone());
+                self.heads.insert(head);
+            }
+            None => {
+                job.queues.remove(line);
+            }
         }
-    }
-
-    /// Puts a queue behind all that tie with it.
-    pub(super) fn served(&mut self, id: &Arc<str>, line: Line) {
-        self.served += 1;
-        if let Some(head) = self.jobs.get_mut(id).and_then(|job| job.heads.remove(&line)) {
-            self.heads.remove(&head);
-        }
-        self.stand(id, line);
     }
 
     /// The note of the pause that covers a job.
-    pub(super) fn paused(&self, job: &str) -> Option<String> {
-        pause_cells(job).iter().find_map(|name| {
-            let note = self.cells.get(name)?.value.get("note")?;
-            Some(note.as_str().unwrap_or_default().to_owned())
-        })
+    pub(super) fn paused(&self, job: &str, now: Millis) -> Option<String> {
+        // As a rule nothing is paused.
+        self.beginning_with(PAUSES, now).next()?;
+        let cell = pause_cells(job).iter().find_map(|name| self.get(name, now))?;
+        Some(note(&cell))
     }
 
     /// Items of a job in flight over all live sessions.
@@ -156,4 +167,20 @@ impl State {
         }
         Some(held)
     }
+
+    /// Forgets a run, and all ways to find it.
+    pub(super) fn forget_run(&mut self, run: RunId) {
+        let Some(run) = self.runs.remove(&run) else { return };
+        if let Some(request) = run.request {
+            self.requests.remove(&request);
+        }
+        if let Some((token, _)) = run.filled {
+            self.filled.remove(&token);
+        }
+    }
+}
+
+/// What the cell of a pause notes.
+pub(super) fn note(cell: &Cell) -> String {
+    cell.value.get("note").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
 }

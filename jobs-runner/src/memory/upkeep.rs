@@ -3,19 +3,24 @@
 use std::collections::BTreeSet;
 
 use jobs_core::{
-    AfterCrash, Beat, Chunk, Completion, Effect, End, FailureKind, Header, Millis, PAUSES, Pulse, Reaped, RunId,
-    SessionId, Stage, after_crash, is_undecodable,
+    AfterCrash, Beat, Chunk, Completion, Effect, End, FailureKind, Header, Millis, PAUSES, Pulse, Reaped,
+    RunId, SessionId, Stage, after_crash, is_undecodable,
 };
 
-use super::{queue::Line, state::State};
+use super::{
+    queue::Line,
+    session::Session,
+    state::{Head, State, note},
+};
 
 impl State {
     pub(super) fn beat(&mut self, beat: &Beat, now: Millis) -> Pulse {
         let Some(session) = self.sessions.get_mut(&beat.session) else { return Pulse::default() };
-        session.until = session.until.max(now + session.lease);
-        if beat.reconnected {
+        // One that was not heard of for a lease was cut off, whatever it says.
+        if beat.reconnected || !session.is_alive(now) {
             session.connected_at = now;
         }
+        session.until = session.until.max(now + session.lease);
         let (lease, held) = (session.lease, session.leases.clone());
         let mut pulse = Pulse { alive: true, ..Pulse::default() };
         if let Some(named) = &beat.held {
@@ -33,9 +38,8 @@ impl State {
         let runs: BTreeSet<RunId> = held.iter().filter_map(of).collect();
         let cancelled = |run: &RunId| self.runs.get(run).is_some_and(|run| run.cancelled);
         pulse.cancelled = runs.into_iter().filter(cancelled).collect();
-        let cells = self.cells.range(PAUSES.to_owned()..).take_while(|(name, _)| name.starts_with(PAUSES));
-        let note = |cell: &jobs_core::Cell| cell.value["note"].as_str().unwrap_or_default().to_owned();
-        pulse.paused = cells.map(|(name, cell)| (name[PAUSES.len()..].to_owned(), note(cell))).collect();
+        let pauses = self.beginning_with(PAUSES, now);
+        pulse.paused = pauses.map(|(name, cell)| (name[PAUSES.len()..].to_owned(), note(cell))).collect();
         pulse
     }
 
@@ -58,8 +62,9 @@ impl State {
 
     pub(super) fn reap(&mut self, session: SessionId, now: Millis) -> Reaped {
         let mut reaped = Reaped::default();
-        let caller = self.sessions.get(&session);
-        if caller.is_none_or(|caller| now.since(caller.connected_at) < caller.lease) {
+        let settled =
+            |caller: &Session| caller.is_alive(now) && now.since(caller.connected_at) >= caller.lease;
+        if !self.sessions.get(&session).is_some_and(settled) {
             return reaped;
         }
         let expired = self.sessions.iter().filter(|(_, session)| !session.is_alive(now));
@@ -95,7 +100,9 @@ impl State {
             AfterCrash::Charged => header.crashes += 1,
             AfterCrash::Poison => {
                 let deaths = header.redelivered;
-                let message = format!("{deaths} nodes died holding it, the last ones with nothing else under suspicion");
+                let message = format!(
+                    "{deaths} nodes died holding it, the last ones with nothing else under suspicion"
+                );
                 let dead = self.kill(chunk, FailureKind::Poison, message, node, &mut reaped.ended, now);
                 reaped.dead.push(dead);
                 return;
@@ -105,16 +112,19 @@ impl State {
     }
 
     fn bury_undecodable(&mut self, reaped: &mut Reaped, now: Millis) {
-        let aside = self.jobs.iter().filter(|(_, job)| job.queues.get(&Line::Aside).is_some_and(|q| q.items() > 0));
-        for id in aside.map(|(id, _)| id.clone()).collect::<Vec<_>>() {
-            let live = self.sessions.values().filter(|s| s.is_alive(now) && s.links.contains_key(&id));
+        let aside = self.heads.iter().filter(|head| matches!(head.line, Line::Aside(_)));
+        for Head { job, line, .. } in aside.cloned().collect::<Vec<_>>() {
+            let live = self.sessions.values().filter(|s| s.is_alive(now) && s.links.contains_key(&job));
             let builds = live.map(|session| session.node.build.clone()).collect();
-            let hopeless =
-                |header: &Header| header.undecodable.as_ref().is_some_and(|u| is_undecodable(u, &builds, now));
-            let chunks = self.job(&id).queue(Line::Aside).drain(hopeless);
-            self.stand(&id, Line::Aside);
+            let hopeless = |header: &Header| {
+                header.undecodable.as_ref().is_some_and(|u| is_undecodable(u, &builds, now))
+            };
+            let queue = self.jobs.get_mut(&job).and_then(|job| job.queues.get_mut(&line));
+            let chunks = queue.map(|queue| queue.drain(hopeless)).unwrap_or_default();
+            self.stand(&job, &line);
             for mut chunk in chunks {
-                let message = chunk.header.undecodable.as_ref().map(|u| u.message.clone()).unwrap_or_default();
+                let message =
+                    chunk.header.undecodable.as_ref().map(|u| u.message.clone()).unwrap_or_default();
                 while chunk.count() > 0 {
                     let one = chunk.split_to(1);
                     let ended = &mut reaped.ended;
@@ -175,7 +185,7 @@ impl State {
     /// Cancels a run: `None` if there is none, `false` if it is over.
     pub(super) fn cancel(&mut self, id: RunId, now: Millis) -> Option<bool> {
         let run = self.runs.get_mut(&id)?;
-        if run.over.is_some() {
+        if run.over.is_some() || run.has_ended() {
             return Some(false);
         }
         run.cancelled = true;
@@ -184,18 +194,12 @@ impl State {
             fill.staged_items = 0;
         }
         let job = run.job.clone();
-        let of = |header: &Header| header.run() == Some(id);
-        let mut waiting = Vec::new();
-        for line in Line::ALL {
-            waiting.extend(self.job(&job).queue(line).drain(of));
-            self.stand(&job, line);
-        }
-        let delayed = self.delayed.iter().filter(|(_, chunk)| of(&chunk.header)).map(|(key, _)| *key);
-        for key in delayed.collect::<Vec<_>>() {
-            if let Some(chunk) = self.delayed.remove(&key) {
-                self.job(&job).delayed -= u64::from(chunk.count());
-                waiting.push(chunk);
-            }
+        let mut waiting = self.delays(&job, |job| job.undelay_run(id));
+        let lines: Vec<Line> = self.job(&job).queues.keys().cloned().collect();
+        for line in lines {
+            let queue = self.job(&job).queues.get_mut(&line);
+            waiting.extend(queue.map(|queue| queue.drain_run(id)).unwrap_or_default());
+            self.stand(&job, &line);
         }
         for chunk in waiting {
             self.end(chunk, End::Cancelled, &mut Vec::new(), now);
@@ -206,30 +210,31 @@ impl State {
     }
 
     pub(super) fn prune(&mut self, limit: usize, now: Millis) -> usize {
-        let mut pruned = 0;
-        let requests = &mut self.requests;
+        let mut pruned = self.drop_expired(limit, now);
+        let (mut runs, mut dead) = (Vec::new(), Vec::new());
         for job in self.jobs.values_mut() {
-            let verdicts = job.schedule.as_mut().map(|cursor| &mut cursor.verdicts);
-            if let Some(verdicts) = verdicts {
-                while pruned < limit && verdicts.len() > job.link.keep_ticks as usize {
-                    verdicts.pop_front();
-                    pruned += 1;
-                }
+            let keep = &job.link;
+            let mut left = limit - pruned;
+            if let Some(cursor) = &mut job.schedule {
+                let over = cursor.verdicts.len().saturating_sub(keep.keep_ticks as usize).min(left);
+                cursor.verdicts.drain(..over);
+                left -= over;
             }
-            while pruned < limit && job.finished.len() > job.link.keep_runs as usize {
-                if let Some(run) = job.finished.pop_front() {
-                    self.runs.remove(&run);
-                    requests.retain(|_, of| *of != run);
-                }
-                pruned += 1;
+            let over = job.finished.len().saturating_sub(keep.keep_runs as usize).min(left);
+            runs.extend(job.finished.drain(..over));
+            left -= over;
+            let old = job.dead.partition_point(|(died, _)| now.since(*died) > keep.keep_dead).min(left);
+            dead.extend(job.dead.drain(..old));
+            pruned = limit - (left - old);
+            if pruned == limit {
+                break;
             }
-            let old = |died: &(Millis, _)| now.since(died.0) > job.link.keep_dead;
-            while pruned < limit && job.dead.front().is_some_and(old) {
-                if let Some((_, item)) = job.dead.pop_front() {
-                    self.dead.remove(&item);
-                }
-                pruned += 1;
-            }
+        }
+        for run in runs {
+            self.forget_run(run);
+        }
+        for (_, number) in dead {
+            self.dead.remove(&number);
         }
         pruned
     }
@@ -237,8 +242,7 @@ impl State {
     pub(super) fn effect(&mut self, effect: Effect, now: Millis) {
         match effect {
             Effect::PutCell { name, put } => {
-                let version = self.cells.get(&name).map_or(0, |cell| cell.version);
-                self.put(&name, version, put, now);
+                self.put(&name, put, now);
             }
         }
     }

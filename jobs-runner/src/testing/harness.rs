@@ -46,7 +46,14 @@ impl Harness {
     /// One node, and no groups yet.
     pub fn new() -> Self {
         let at = Timestamp::constant(1_767_225_600, 0);
-        Self { at, nodes: 1, wanted: Wanted::default(), groups: Vec::new(), all_linked: false, with: Vec::new() }
+        Self {
+            at,
+            nodes: 1,
+            wanted: Wanted::default(),
+            groups: Vec::new(),
+            all_linked: false,
+            with: Vec::new(),
+        }
     }
 
     /// When it begins.
@@ -90,7 +97,7 @@ impl Harness {
     /// # Errors
     /// As [`RunnerBuilder::start`].
     pub async fn start(self) -> Result<Running, StartError> {
-        let time = Time::stop(self.at);
+        let time = Time::stop(self.at).await;
         let store = MemoryStore::with_clock(time.clock());
         let names = (b'a'..=b'z').map(|letter| char::from(letter).to_string());
         let names: Vec<String> = names.take(self.nodes).collect();

@@ -9,7 +9,8 @@ pub fn linked() -> Vec<JobInfo> {
     let mut jobs = Vec::new();
     for block in GroupBlock::linked() {
         for def in block.jobs {
-            let policy = Policy::resolve(&[block.options.into(), def.options.into()], def.query.is_some()).ok();
+            let policy =
+                Policy::resolve(&[block.options.into(), def.options.into()], def.query.is_some()).ok();
             let schedule = policy.and_then(|policy| policy.schedule);
             jobs.push(JobInfo {
                 id: format!("{}.{}", block.name, def.name),

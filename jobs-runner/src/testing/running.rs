@@ -57,7 +57,10 @@ impl Life {
 
 impl std::fmt::Debug for Running {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Running").field("now", &self.now()).field("nodes", &self.nodes.keys()).finish_non_exhaustive()
+        f.debug_struct("Running")
+            .field("now", &self.now())
+            .field("nodes", &self.nodes.keys())
+            .finish_non_exhaustive()
     }
 }
 
@@ -106,7 +109,9 @@ impl Running {
     fn life(&self, node: &str) -> &Life {
         match self.nodes.get(node) {
             Some(life) => life.latest(),
-            None => panic!("no node is named `{node}`; there are {:?}", self.nodes.keys().collect::<Vec<_>>()),
+            None => {
+                panic!("no node is named `{node}`; there are {:?}", self.nodes.keys().collect::<Vec<_>>())
+            }
         }
     }
 

@@ -31,10 +31,11 @@ pub(super) struct Time {
 
 impl Time {
     /// Stops tokio's clock, if it is not stopped.
-    pub(super) fn stop(at: Timestamp) -> Self {
+    pub(super) async fn stop(at: Timestamp) -> Self {
         if !is_paused() {
             tokio::time::pause();
         }
+        align().await;
         let (steps, still) = (Arc::default(), Mutex::default());
         let time = Self { base: at.into(), began: Instant::now(), steps, still };
         time.hold();
@@ -100,6 +101,23 @@ impl Time {
 impl Drop for Time {
     fn drop(&mut self) {
         self.release();
+    }
+}
+
+/// Moves to a whole millisecond of tokio's timers, which go off on those alone; a paused clock keeps the fraction at
+/// which it was stopped, and every timer would be a millisecond late.
+async fn align() {
+    const MILLI: u64 = 1_000_000;
+    // A sleep of a millisecond less `fraction` is over within one, and not two, if that much is missing.
+    let (mut least, mut most) = (0, MILLI - 1);
+    while least < most {
+        let fraction = u64::midpoint(least, most);
+        let before = Instant::now();
+        tokio::time::sleep(Duration::from_nanos(MILLI - fraction)).await;
+        if before.elapsed() <= Duration::from_millis(1) { most = fraction } else { least = fraction + 1 }
+    }
+    if least > 0 {
+        tokio::time::advance(Duration::from_nanos(MILLI - least)).await;
     }
 }
 
