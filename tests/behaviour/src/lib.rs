@@ -1,0 +1,1 @@
+//! Tests of what the whole does: shapes, schedules over time, failures, bad input. See `tests/`.
