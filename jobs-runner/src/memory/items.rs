@@ -144,10 +144,7 @@ impl State {
     /// When the next item of a job that the session links is due.
     fn next_due(&self, session: SessionId) -> Option<Millis> {
         let session = self.sessions.get(&session)?;
-        self.delayed
-            .iter()
-            .find(|(_, chunk)| session.links.contains_key(&chunk.header.job))
-            .map(|((due, ..), _)| *due)
+        self.due.iter().find(|(_, job)| session.links.contains_key(job)).map(|(due, _)| *due)
     }
 
     /// Ends an attempt of the items of a chunk, which no lease covers any more.

@@ -1,6 +1,9 @@
 //! Schedules: what a session declares, and what becomes of their ticks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jobs_core::{
     Attach, Attached, Body, Cause, Chunk, Counts, Fire, Firing, Header, IfBusy, Lease, Link, Millis, Pass,

@@ -44,6 +44,7 @@ pub(crate) struct Bench<'a> {
     runtime: &'a Runtime,
     copies: Copies,
     wire: Arc<Wire>,
+    inner: Arc<dyn Store>,
     store: Arc<dyn Store>,
     offset: i64,
     lanes: BTreeMap<SessionId, u64>,
@@ -55,9 +56,10 @@ pub(crate) struct Bench<'a> {
 impl<'a> Bench<'a> {
     pub(crate) fn new(fixture: &'a dyn Fixture, runtime: &'a Runtime, copies: Copies) -> Check<Self> {
         let wire = Arc::<Wire>::default();
-        let store = connect(fixture, runtime, copies, &wire, 0)?;
+        let (inner, store) = connect(fixture, runtime, copies, &wire, 0)?;
         let (lanes, now) = (BTreeMap::new(), Millis(0));
-        let mut bench = Self { fixture, runtime, copies, wire, store, offset: 0, lanes, requests: 0, now };
+        let mut bench =
+            Self { fixture, runtime, copies, wire, inner, store, offset: 0, lanes, requests: 0, now };
         bench.cell("nothing")?;
         Ok(bench)
     }
@@ -83,10 +85,10 @@ impl<'a> Bench<'a> {
 
     /// Moves time, back if negative.
     pub(crate) fn shift(&mut self, millis: i64) -> Check {
-        let store = self.store.clone();
-        self.runtime.block_on(self.wire.flush(&*store))?;
+        let inner = self.inner.clone();
+        self.runtime.block_on(self.wire.flush(&*inner))?;
         self.offset += millis;
-        self.store = connect(self.fixture, self.runtime, self.copies, &self.wire, self.offset)?;
+        (self.inner, self.store) = connect(self.fixture, self.runtime, self.copies, &self.wire, self.offset)?;
         self.cell("nothing").map(drop)
     }
 
@@ -324,19 +326,21 @@ impl<'a> Bench<'a> {
     }
 }
 
+/// The store of a connection, and what sends to it.
 fn connect(
     fixture: &dyn Fixture,
     runtime: &Runtime,
     copies: Copies,
     wire: &Arc<Wire>,
     offset: i64,
-) -> Check<Arc<dyn Store>> {
+) -> Check<(Arc<dyn Store>, Arc<dyn Store>)> {
     let connected = runtime.block_on(fixture.connect(offset));
     let inner = connected.map_err(|error| Broken(format!("connecting failed: {error}")))?;
-    Ok(match copies {
-        Copies::None => inner,
-        _ => Arc::new(Wrapper(Twice::new(inner, copies, wire.clone()))),
-    })
+    let store: Arc<dyn Store> = match copies {
+        Copies::None => inner.clone(),
+        _ => Arc::new(Wrapper(Twice::new(inner.clone(), copies, wire.clone()))),
+    };
+    Ok((inner, store))
 }
 
 /// A session of a node and a build of their own, named for the session.
