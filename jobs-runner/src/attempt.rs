@@ -10,7 +10,7 @@ use std::{
 };
 
 use jobs_core::{
-    End, Failure, FailureKind, Finish, JobContext, Outcome, after_failure,
+    BoxFuture, End, Failure, FailureKind, Finish, JobContext, Outcome, after_failure,
     descriptor::{BlockingCall, Finished, Handler},
 };
 use tracing::Instrument;
@@ -42,6 +42,12 @@ pub(crate) struct Bound {
     pub(crate) kind: FailureKind,
 }
 
+/// A handler with its arguments.
+enum Call {
+    Async(BoxFuture<'static, Finished>),
+    Blocking(BlockingCall),
+}
+
 /// Runs one attempt of one item.
 pub(crate) async fn run(node: &Arc<Node>, desk: &Desk, held: &Arc<Held>, index: u32, payload: &[u8]) -> End {
     let (began, now) = (node.env.uptime(), node.clock.now());
@@ -53,21 +59,21 @@ pub(crate) async fn run(node: &Arc<Node>, desk: &Desk, held: &Arc<Held>, index: 
     let cx = JobContext::new(held.delivery.clone(), held.item(index), now.timestamp(), deadline);
     let (instance, handler) = (&desk.job.instance, desk.job.def.handler);
 
-    let ended = match handler {
-        Handler::Async(call) => match call(instance, cx.clone(), payload) {
-            Ok(future) => {
-                started(node, held, index);
-                drive(node, held, &cx, bound, future).await
+    // What decodes is the user's code too.
+    let called = catch_unwind(AssertUnwindSafe(|| match handler {
+        Handler::Async(call) => call(instance, cx.clone(), payload).map(Call::Async),
+        Handler::Blocking(call) => call(instance, cx.clone(), payload).map(Call::Blocking),
+    }));
+    let ended = match called {
+        Ok(Ok(call)) => {
+            started(node, held, index);
+            match call {
+                Call::Async(future) => drive(node, held, &cx, bound, future).await,
+                Call::Blocking(call) => drive_blocking(node, held, &cx, bound, call).await,
             }
-            Err(error) => return undecodable(desk, held, index, &error.to_string()),
-        },
-        Handler::Blocking(call) => match call(instance, cx.clone(), payload) {
-            Ok(call) => {
-                started(node, held, index);
-                drive_blocking(node, held, &cx, bound, call).await
-            }
-            Err(error) => return undecodable(desk, held, index, &error.to_string()),
-        },
+        }
+        Ok(Err(error)) => return undecodable(desk, held, index, &error.to_string()),
+        Err(panic) => Ended::Panicked(panic_message(&*panic)),
     };
     let took = node.env.uptime().saturating_sub(began);
     desk.took(took);

@@ -36,7 +36,7 @@ pub(crate) async fn run(node: Arc<Node>) {
                 () = results(&node) => {}
                 mark = work => seen = mark,
                 () = due(&node, next_due) => {}
-                () = node.reached(Phase::Ended) => {}
+                () = node.over() => {}
             }
         }
         let now = node.env.uptime();
@@ -46,20 +46,19 @@ pub(crate) async fn run(node: Arc<Node>) {
             }
         }
         let settlements = node.outbox.take();
-        let want = want(&node);
-        let reserved = want.slots as usize;
-        if settlements.is_empty() && reserved == 0 {
-            if node.phase() == Phase::Ended {
+        let reserved = node.reserve();
+        if settlements.is_empty() && reserved.want.slots == 0 {
+            if node.phase() == Phase::Ended && !node.is_busy() {
                 return;
             }
             more = false;
             continue;
         }
         n += 1;
-        node.reserved.fetch_add(reserved, Ordering::AcqRel);
-        let settle = Settle { session: node.session, lane: LANE, n, settlements, effects: Vec::new(), want };
+        let (session, want) = (node.session, reserved.want.clone());
+        let settle = Settle { session, lane: LANE, n, settlements, effects: Vec::new(), want };
         let settled = node.persist(|store| store.settle(settle.clone())).await;
-        node.reserved.fetch_sub(reserved, Ordering::AcqRel);
+        drop(reserved);
         acknowledge(&node, &settle.settlements, &settled);
         more = !settled.leases.is_empty();
         next_due = settled.next_due;

@@ -4,10 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use jobs_core::{Beat, Pulse};
 
-use crate::{
-    lease::Revoked,
-    node::{Node, Phase},
-};
+use crate::{lease::Revoked, node::Node};
 
 /// Every so many beats the store is told which leases are known here.
 const NAMED_EVERY: u32 = 10;
@@ -20,7 +17,7 @@ pub(crate) async fn run(node: Arc<Node>) {
         let wait = if failed { Duration::from_millis(200) } else { interval(&node) };
         tokio::select! {
             biased;
-            () = node.reached(Phase::Ended) => return,
+            () = node.over() => return,
             // A pause or a cancel is obeyed at once where the store tells of it.
             mark = wakeups.changed(|marks| marks.control, control) => control = mark,
             () = wait_for(&node, node.env.about(wait)) => {}
@@ -93,12 +90,16 @@ pub(crate) async fn watch_trust(node: Arc<Node>) {
             tracing::warn!(target: "jobs", "the store has not answered for too long; running attempts are broken off");
             node.revoke(|_| true, Revoked::Lost);
             while !node.is_trusted() {
-                node.env.sleep(Duration::from_millis(200)).await;
+                tokio::select! {
+                    biased;
+                    () = node.over() => return,
+                    () = node.env.sleep(Duration::from_millis(200)) => {}
+                }
             }
         } else {
             tokio::select! {
                 biased;
-                () = node.reached(Phase::Ended) => return,
+                () = node.over() => return,
                 () = node.env.sleep(left) => {}
             }
         }

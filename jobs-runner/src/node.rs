@@ -11,7 +11,7 @@ use std::{
 
 use jobs_core::{
     Attach, Attached, Completion, Delivery, Lease, Millis, RunId, SessionId, Store, StoreError, StoreResult,
-    Token, covers,
+    Token, Want, covers,
 };
 use tokio::sync::{Notify, watch};
 
@@ -19,6 +19,7 @@ use crate::{
     attempts::Attempts,
     clock::StoreClock,
     desk::Desk,
+    dispatcher,
     env::{Env, Tasks},
     event::{Bus, Event},
     lease::{Held, Revoked},
@@ -171,6 +172,27 @@ impl Node {
         }
     }
 
+    /// Takes in the answer of one call, if there is one.
+    pub(crate) async fn ask<T>(&self, call: StoreResult<'_, T>) -> Option<T> {
+        match call.await {
+            Ok(reply) => {
+                self.store_answers();
+                Some(self.clock.observe(reply))
+            }
+            Err(error) => {
+                self.store_fails(&error);
+                None
+            }
+        }
+    }
+
+    /// Waits until the store answers; at once if it does.
+    pub(crate) async fn answering(&self) {
+        while lock(&self.lost_since).is_some() {
+            self.env.sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     pub(crate) fn store_fails(&self, error: &StoreError) {
         let mut since = lock(&self.lost_since);
         if since.is_none() {
@@ -214,9 +236,31 @@ impl Node {
         }
     }
 
-    /// Whether all attempts that are left block: nothing can break them off.
-    pub(crate) fn only_blocking(&self) -> bool {
-        self.attempts.only_blocking()
+    /// Waits until all is over: the runner has ended, and so has the last blocking handler.
+    pub(crate) async fn over(&self) {
+        self.reached(Phase::Ended).await;
+        while self.is_busy() {
+            self.env.sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Asks for what there is room for, until it is dropped.
+    pub(crate) fn reserve(&self) -> Reserved<'_> {
+        let want = dispatcher::want(self);
+        self.reserved.fetch_add(want.slots as usize, Ordering::AcqRel);
+        Reserved { node: self, want }
+    }
+
+    /// Whether an attempt runs.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.running.load(Ordering::Acquire) > 0
+    }
+
+    /// Closes the session; what it holds goes back.
+    pub(crate) async fn detach(&self) {
+        if self.store.detach(self.session).await.is_err() {
+            tracing::warn!(target: "jobs", "the store does not answer; the session ends with its lease");
+        }
     }
 
     // What is held.
@@ -392,6 +436,19 @@ impl Node {
     /// The run is announced; what was kept back is handed over.
     pub(crate) fn announced(&self, run: RunId) -> Vec<Lease> {
         lock(&self.unannounced).remove(&run).unwrap_or_default()
+    }
+}
+
+/// Room that a call under way has asked for.
+#[derive(Debug)]
+pub(crate) struct Reserved<'a> {
+    node: &'a Node,
+    pub(crate) want: Want,
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        self.node.reserved.fetch_sub(self.want.slots as usize, Ordering::AcqRel);
     }
 }
 

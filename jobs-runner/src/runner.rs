@@ -128,12 +128,10 @@ impl Runner {
             biased;
             () = signals.next() => Err(ShutdownError::Forced),
             ended = self.shutdown(self.grace) => {
-                if self.node.attempts.count() > 0 {
-                    self.node.env.sleep(Duration::from_secs(1)).await;
-                    if self.node.attempts.count() > 0 {
-                        tracing::error!(target: "jobs", "blocking handlers remain; the process is ended");
-                        std::process::exit(1);
-                    }
+                self.idle_within(Duration::from_secs(1), || false).await;
+                if self.node.is_busy() {
+                    tracing::error!(target: "jobs", "blocking handlers remain; the process is ended");
+                    std::process::exit(1);
                 }
                 ended
             }
@@ -143,42 +141,51 @@ impl Runner {
     /// Ends the runner: no ticks and no new leases from now on; running attempts have this long, and are dropped
     /// then. What is not done goes back at once, uncharged.
     ///
+    /// A blocking handler cannot be dropped. Its item stays with this process until it ends, and is settled then.
+    ///
     /// # Errors
-    /// [`ShutdownError::GraceExceeded`] if attempts had to be dropped.
+    /// [`ShutdownError::GraceExceeded`] if attempts had to be dropped, or are still blocking.
     pub async fn shutdown(&self, grace: Duration) -> Result<(), ShutdownError> {
         let node = &self.node;
         node.shutting_down.store(true, Ordering::Release);
         node.enter(Phase::Draining);
         node.return_unstarted();
-        let until = node.env.uptime() + grace;
-        let busy = || node.running.load(Ordering::Acquire) > 0;
-        while busy() && node.env.uptime() < until {
+        self.idle_within(grace, || false).await;
+        let cancelled = node.attempts.count() as u64;
+        if cancelled > 0 {
+            node.revoke(|_| true, Revoked::Shutdown);
+            self.idle_within(DROPPED_WITHIN, || node.attempts.only_blocking()).await;
+        }
+        node.enter(Phase::Ended);
+        let (loops, last) = (self.loops.clone(), node.clone());
+        let detach = async move {
+            loops.ended().await;
+            last.detach().await;
+        };
+        if node.is_busy() {
+            tokio::spawn(detach);
+        } else if tokio::time::timeout(SETTLED_WITHIN, detach).await.is_err() {
+            tracing::warn!(target: "jobs", "the store does not answer; what is not settled is done again");
+            self.loops.stop();
+        }
+        if cancelled > 0 { Err(ShutdownError::GraceExceeded { cancelled }) } else { Ok(()) }
+    }
+
+    /// Waits until no attempt runs, for so long at the most, or until `enough`.
+    async fn idle_within(&self, time: Duration, enough: impl Fn() -> bool) {
+        let node = &self.node;
+        let until = node.env.uptime() + time;
+        while node.is_busy() && !enough() {
             let left = until.saturating_sub(node.env.uptime());
+            if left.is_zero() {
+                return;
+            }
             tokio::select! {
                 biased;
                 () = node.idle.notified() => {}
                 () = node.env.sleep(left) => {}
             }
         }
-        let cancelled = node.attempts.count() as u64;
-        if cancelled > 0 {
-            node.revoke(|_| true, Revoked::Shutdown);
-            // Async handlers are dropped at once; blocking ones are left to themselves.
-            let dropped = node.env.uptime() + Duration::from_millis(500);
-            while busy() && node.env.uptime() < dropped && !node.only_blocking() {
-                tokio::select! {
-                    biased;
-                    () = node.idle.notified() => {}
-                    () = node.env.sleep(Duration::from_millis(20)) => {}
-                }
-            }
-        }
-        node.enter(Phase::Ended);
-        self.loops.ended().await;
-        if !busy() && node.store.detach(node.session).await.is_err() {
-            tracing::warn!(target: "jobs", "the store does not answer; the session ends with its lease");
-        }
-        if cancelled > 0 { Err(ShutdownError::GraceExceeded { cancelled }) } else { Ok(()) }
     }
 
     /// Stops at once, as a crash would.
@@ -197,17 +204,30 @@ impl Runner {
     }
 }
 
+/// An attempt that is told to end is dropped within this, unless it blocks.
+const DROPPED_WITHIN: Duration = Duration::from_millis(500);
+/// The last results are settled within this, or not at all.
+const SETTLED_WITHIN: Duration = Duration::from_secs(5);
+
 impl Drop for Runner {
     fn drop(&mut self) {
-        self.loops.stop();
-        self.node.tasks.stop();
-        if self.crashed.load(Ordering::Acquire) || self.node.phase() == Phase::Ended {
+        // After a shutdown the loops end by themselves, when the last blocking handler does.
+        if self.node.phase() == Phase::Ended {
             return;
         }
         self.node.enter(Phase::Ended);
-        let (store, session) = (self.node.store.0.clone(), self.node.session);
+        self.loops.stop();
+        self.node.tasks.stop();
+        if self.crashed.load(Ordering::Acquire) {
+            return;
+        }
+        let (node, loops) = (self.node.clone(), self.loops.clone());
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { store.detach(session).await.map(|_| ()) });
+            runtime.spawn(async move {
+                loops.ended().await;
+                node.tasks.ended().await;
+                node.detach().await;
+            });
         }
     }
 }

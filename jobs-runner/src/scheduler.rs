@@ -13,7 +13,7 @@ use jobs_core::{
 
 use crate::{
     desk::Desk,
-    dispatcher::{take_in, want},
+    dispatcher::take_in,
     event::Event,
     node::{Node, Phase},
 };
@@ -113,6 +113,7 @@ impl Scheduler {
                 self.decide(batch).await;
             }
             if !due.is_empty() {
+                self.node.answering().await;
                 continue;
             }
             let waits = self.entries.values().any(|entry| entry.busy);
@@ -215,25 +216,32 @@ impl Scheduler {
 
     /// Tells the store, and takes in what it answers. Gives what has to be decided once more.
     async fn carry_out(&mut self, round: Round) -> Round {
-        let node = self.node.clone();
         let mut again = Round::default();
         if !round.passes.is_empty() {
-            let passes: Vec<_> = round.passes.iter().map(|(_, pass)| pass.clone()).collect();
-            let passings = node.persist(|store| store.pass(passes.clone())).await;
-            for ((job, pass), passing) in round.passes.into_iter().zip(passings) {
-                self.passed(&job, pass, passing);
+            let passes = round.passes.iter().map(|(_, pass)| pass.clone()).collect();
+            match self.node.ask(self.node.store.pass(passes)).await {
+                Some(passings) => {
+                    for ((job, pass), passing) in round.passes.into_iter().zip(passings) {
+                        self.passed(&job, pass, passing);
+                    }
+                }
+                None => round.passes.iter().for_each(|(job, _)| self.plan(job)),
             }
         }
         if !round.fires.is_empty() {
-            let fires: Vec<_> = round.fires.iter().map(|(_, fire, _)| fire.clone()).collect();
-            let want = want(&node);
-            let slots = want.slots as usize;
-            node.reserved.fetch_add(slots, std::sync::atomic::Ordering::AcqRel);
-            let firings =
-                node.persist(|store| store.fire(Some(node.session), fires.clone(), want.clone())).await;
-            node.reserved.fetch_sub(slots, std::sync::atomic::Ordering::AcqRel);
-            for ((job, fire, tick), firing) in round.fires.into_iter().zip(firings) {
-                self.fired(&job, fire, tick, firing, &mut again);
+            let fires = round.fires.iter().map(|(_, fire, _)| fire.clone()).collect();
+            let reserved = self.node.reserve();
+            let fired = self.node.store.fire(Some(self.node.session), fires, reserved.want.clone());
+            let fired = self.node.ask(fired).await;
+            drop(reserved);
+            match fired {
+                Some(firings) => {
+                    for ((job, fire, tick), firing) in round.fires.into_iter().zip(firings) {
+                        self.fired(&job, fire, tick, firing, &mut again);
+                    }
+                }
+                // Meanwhile they may have become late: they are decided anew, when the store answers again.
+                None => round.fires.iter().for_each(|(job, ..)| self.plan(job)),
             }
         }
         again

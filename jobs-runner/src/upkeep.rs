@@ -12,15 +12,18 @@ const SHARE: usize = 1_000;
 
 /// Does its share as often as it beats, until the runner drains.
 pub(crate) async fn run(node: Arc<Node>) {
+    tokio::select! {
+        biased;
+        () = node.reached(Phase::Draining) => {}
+        () = keep_up(&node) => {}
+    }
+}
+
+async fn keep_up(node: &Node) {
     loop {
-        let wait = node.env.about((node.lease / 5).max(Duration::from_millis(100)));
-        let until = node.env.uptime() + wait;
+        let until = node.env.uptime() + node.env.about((node.lease / 5).max(Duration::from_millis(100)));
         while node.env.uptime() < until {
-            tokio::select! {
-                biased;
-                () = node.reached(Phase::Draining) => return,
-                () = node.env.sleep(until.saturating_sub(node.env.uptime())) => {}
-            }
+            node.env.sleep(until.saturating_sub(node.env.uptime())).await;
         }
         let reaped = node.persist(|store| store.reap(node.session)).await;
         for name in reaped.nodes {
