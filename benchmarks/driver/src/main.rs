@@ -1,0 +1,72 @@
+//! Measures the runner against the store it runs on, in one process and one run: `driver [ITEMS] [ROUNDS]`.
+//!
+//! A query finds ITEMS small items, and a handler that does nothing is called for each, end to end: fill, run,
+//! settle. Beside it, the same items go through the same store without a runner: encoded, appended, leased, decoded,
+//! settled. The ratio of the two is what the runner costs.
+
+mod bare;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use jobs_runner::{MemoryStore, prelude::*};
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize)]
+pub struct User {
+    id: u64,
+    email: String,
+}
+
+impl User {
+    fn new(id: u64) -> Self {
+        Self { id, email: format!("user{id}@example.com") }
+    }
+}
+
+struct FanOut {
+    items: u64,
+    handled: AtomicU64,
+}
+
+#[cron_group("fan-out")]
+impl FanOut {
+    #[query("handle")]
+    async fn users(&self) -> impl Iterator<Item = User> {
+        (0..self.items).map(User::new)
+    }
+
+    #[job("handle", concurrency = 64)]
+    async fn handle(&self, user: User) {
+        self.handled.fetch_add(user.id & 1, Ordering::Relaxed);
+    }
+}
+
+#[tokio::main(worker_threads = 2)]
+async fn main() -> Result<()> {
+    let mut arguments = std::env::args().skip(1).map(|argument| argument.parse::<u64>());
+    let items = arguments.next().transpose()?.unwrap_or(1_000_000);
+    let rounds = arguments.next().transpose()?.unwrap_or(3);
+    println!("{:>12} {:>12} {:>6}", "runner/s", "bare/s", "ratio");
+    for _ in 0..rounds {
+        let (through, bare) = (through_runner(items).await?, bare::drive(items).await?);
+        println!("{through:>12.0} {bare:>12.0} {:>6.2}", through / bare);
+    }
+    Ok(())
+}
+
+async fn through_runner(items: u64) -> Result<f64> {
+    let group = Arc::new(FanOut { items, handled: AtomicU64::new(0) });
+    let runner = Runner::builder().store(MemoryStore::new()).provide(group.clone()).start().await?;
+    let began = Instant::now();
+    let report = runner.run(FanOut::HANDLE).await?.wait().await?.ok()?;
+    let rate = items as f64 / began.elapsed().as_secs_f64();
+    assert_eq!((report.counts.ok, group.handled.load(Ordering::Relaxed)), (items, items / 2));
+    runner.shutdown(std::time::Duration::from_secs(1)).await?;
+    Ok(rate)
+}
