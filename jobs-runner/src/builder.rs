@@ -13,7 +13,7 @@ use crate::{
     client::Client,
     control,
     desk::Desk,
-    env::Env,
+    env::{Env, Tasks},
     error::{StartError, StartProblem},
     event::{Bus, Event},
     host,
@@ -46,6 +46,7 @@ pub(crate) struct Hooks {
     pub(crate) process: Option<jobs_core::Process>,
     pub(crate) gone: Vec<SessionId>,
     pub(crate) quiet: bool,
+    pub(crate) tasks: Tasks,
 }
 
 impl Default for RunnerBuilder {
@@ -188,6 +189,7 @@ impl RunnerBuilder {
             max_concurrency: self.max_concurrency,
             desks,
             bus,
+            tasks: hooks.tasks,
         }));
         let mut banner = Banner::new(&node, &opened.title);
         let attached =

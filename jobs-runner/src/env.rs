@@ -90,11 +90,27 @@ impl Env {
 pub(crate) struct Tasks {
     tracker: TaskTracker,
     stop: CancellationToken,
+    /// Under simulation: what stops the whole process for a while.
+    #[cfg(any(test, feature = "testing"))]
+    gate: Option<crate::testing::Gate>,
 }
 
 impl Tasks {
+    /// Tasks that a gate can freeze, as a stopped process is.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn behind(gate: crate::testing::Gate) -> Self {
+        Self { gate: Some(gate), ..Self::default() }
+    }
+
+    /// Other tasks of the same runner, which end apart from these.
+    pub(crate) fn beside(&self) -> Self {
+        Self { tracker: TaskTracker::new(), stop: CancellationToken::new(), ..self.clone() }
+    }
+
     /// Runs a future until it ends or all are stopped.
     pub(crate) fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
+        #[cfg(any(test, feature = "testing"))]
+        let future = crate::testing::gated(self.gate.clone(), future);
         let stop = self.stop.clone();
         self.tracker.spawn(async move {
             tokio::select! {

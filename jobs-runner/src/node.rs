@@ -114,11 +114,12 @@ pub(crate) struct Parts {
     pub(crate) max_concurrency: usize,
     pub(crate) desks: BTreeMap<Arc<str>, Arc<Desk>>,
     pub(crate) bus: Bus,
+    pub(crate) tasks: Tasks,
 }
 
 impl Node {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { env, store, session, info, lease, poll, max_concurrency, desks, bus } = parts;
+        let Parts { env, store, session, info, lease, poll, max_concurrency, desks, bus, tasks } = parts;
         Self {
             clock: StoreClock::new(env.clone()),
             env,
@@ -131,7 +132,7 @@ impl Node {
             max_concurrency,
             desks,
             bus,
-            tasks: Tasks::default(),
+            tasks,
             outbox: Outbox::default(),
             attempts: Attempts::default(),
             phase: watch::Sender::new(Phase::Running),

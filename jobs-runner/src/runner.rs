@@ -54,7 +54,7 @@ impl Runner {
     }
 
     pub(crate) fn started(node: Arc<Node>, client: Client, attached: Attached, grace: Duration) -> Self {
-        let loops = Tasks::default();
+        let loops = node.tasks.beside();
         loops.spawn(heartbeat::run(node.clone()));
         loops.spawn(heartbeat::watch_trust(node.clone()));
         loops.spawn(dispatcher::run(node.clone()));

@@ -31,8 +31,11 @@
 mod harness;
 mod linked;
 mod running;
+#[doc(hidden)]
+pub mod simulated;
 mod time;
 
 pub use harness::Harness;
 pub use linked::linked;
 pub use running::Running;
+pub(crate) use simulated::{Gate, gated};

@@ -225,6 +225,7 @@ async fn start(
         process: Some(Process { started: start, ..Process::default() }),
         gone,
         quiet: true,
+        ..Hooks::default()
     };
     build(name).start_with(hooks).await
 }
