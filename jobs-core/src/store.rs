@@ -108,6 +108,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// What wakes up a waiting runner or client. A hint: correctness never depends on it.
     fn wakeups(&self) -> Wakeups;
+
+    /// The same store in another namespace, of which nothing is shared with this one; `None` if the store has only
+    /// one.
+    fn namespace(&self, name: &str) -> Option<Arc<dyn Store>> {
+        let _ = name;
+        None
+    }
 }
 
 /// A session that opens.

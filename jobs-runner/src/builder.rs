@@ -164,7 +164,7 @@ impl RunnerBuilder {
             Vec::new()
         });
         let store_source = self.store.clone().unwrap_or_else(source::from_environment);
-        let opened = match source::open(store_source).await {
+        let opened = match source::open(store_source, self.namespace.as_deref()).await {
             Ok(opened) if problems.is_empty() => opened,
             Ok(_) => return Err(StartError::new(problems)),
             Err(error) => {

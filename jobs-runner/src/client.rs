@@ -17,7 +17,8 @@ use crate::{control, env::Env, error::ClientError, registry::suggest, source};
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct Client {
-    store: Arc<dyn Store>,
+    /// The store; or the namespace that it does not have, and why.
+    store: Result<Arc<dyn Store>, (String, String)>,
     env: Env,
     poll: Duration,
 }
@@ -34,12 +35,31 @@ impl Client {
     /// # Errors
     /// If it cannot be opened.
     pub async fn connect(store: impl Into<StoreSource>) -> Result<Self, StoreError> {
-        let opened = source::open(store.into()).await?;
+        let opened = source::open(store.into(), None).await?;
         Ok(Self::of_runner(opened.store, Env::real(), Duration::from_secs(1)))
     }
 
+    /// The jobs of another namespace of the same store.
+    ///
+    /// A name that cannot be, or a store that has only one namespace, is an error of the first call.
+    #[must_use]
+    pub fn with_namespace(self, namespace: &str) -> Self {
+        let store = self.store.and_then(|store| {
+            let other = source::in_namespace(&store, namespace);
+            other.map_err(|error| (namespace.to_owned(), error.to_string()))
+        });
+        Self { store, ..self }
+    }
+
+    fn store(&self) -> Result<&Arc<dyn Store>, StoreError> {
+        self.store.as_ref().map_err(|(namespace, message)| StoreError::BadUrl {
+            url: format!("namespace={namespace}"),
+            message: message.clone(),
+        })
+    }
+
     pub(crate) fn of_runner(store: Arc<dyn Store>, env: Env, poll: Duration) -> Self {
-        Self { store, env, poll }
+        Self { store: Ok(store), env, poll }
     }
 
     /// Runs a job now, and does not move its schedule. Await it for a handle of the run.
@@ -54,7 +74,7 @@ impl Client {
     /// # Errors
     /// If the store does not answer.
     pub async fn jobs(&self) -> Result<Vec<JobInfo>, ClientError> {
-        let records = self.store.jobs().await?;
+        let records = self.store()?.jobs().await?;
         let pauses = self.pauses().await?;
         Ok(records.value.iter().map(|record| info(record, &pauses, records.now)).collect())
     }
@@ -85,7 +105,7 @@ impl Client {
     /// [`ClientError::UnknownJob`], or if the store does not answer.
     pub async fn ticks(&self, job: impl AsJob, limit: usize) -> Result<Vec<TickInfo>, ClientError> {
         let (record, _) = self.record(job.as_job()).await?;
-        Ok(self.store.ticks(&record.link.job, limit).await?.value)
+        Ok(self.store()?.ticks(&record.link.job, limit).await?.value)
     }
 
     /// Runs, newest first.
@@ -96,7 +116,7 @@ impl Client {
         if let Some(job) = filter.job_id() {
             self.record(job).await?;
         }
-        Ok(self.store.runs(filter).await?.value)
+        Ok(self.store()?.runs(filter).await?.value)
     }
 
     /// What became of a run.
@@ -104,7 +124,7 @@ impl Client {
     /// # Errors
     /// [`ClientError::NotFound`], or if the store does not answer.
     pub async fn report(&self, run: RunId) -> Result<RunReport, ClientError> {
-        self.store.run(run).await?.value.ok_or_else(|| ClientError::no_run(run))
+        self.store()?.run(run).await?.value.ok_or_else(|| ClientError::no_run(run))
     }
 
     /// Dead items, newest first, each with its payload and the error of each attempt.
@@ -115,7 +135,7 @@ impl Client {
         if let Some(job) = filter.job_id() {
             self.record(job).await?;
         }
-        Ok(self.store.dead(filter).await?.value)
+        Ok(self.store()?.dead(filter).await?.value)
     }
 
     /// Pauses the jobs of a pattern, `"group.job"`, `"group.*"` or `"*"`, on all runners: no ticks, no new leases;
@@ -125,7 +145,7 @@ impl Client {
     /// [`ClientError::UnknownJob`] if the pattern names nothing, or if the store does not answer.
     pub async fn pause(&self, pattern: &str, note: &str) -> Result<(), ClientError> {
         self.known(pattern).await?;
-        Ok(control::pause(&*self.store, pattern, note).await?)
+        Ok(control::pause(&**self.store()?, pattern, note).await?)
     }
 
     /// Lifts the pause of a pattern, as it was written.
@@ -134,7 +154,7 @@ impl Client {
     /// [`ClientError::UnknownJob`] if the pattern names nothing, or if the store does not answer.
     pub async fn resume(&self, pattern: &str) -> Result<(), ClientError> {
         self.known(pattern).await?;
-        Ok(control::resume(&*self.store, pattern).await?)
+        Ok(control::resume(&**self.store()?, pattern).await?)
     }
 
     /// Cancels a run: what waits is cancelled at once, what runs is dropped at its next await. A run that is over
@@ -143,10 +163,10 @@ impl Client {
     /// # Errors
     /// [`ClientError::NotFound`], or if the store does not answer.
     pub async fn cancel(&self, run: RunId) -> Result<(), ClientError> {
-        match self.store.cancel(run).await?.value {
+        match self.store()?.cancel(run).await?.value {
             Some(true) => {
                 // If nothing of it runs, nobody else will end it.
-                self.store.complete(run, false).await?;
+                self.store()?.complete(run, false).await?;
                 Ok(())
             }
             Some(false) => Ok(()),
@@ -164,7 +184,7 @@ impl Client {
     }
 
     async fn record(&self, job: &str) -> Result<(JobRecord, Millis), ClientError> {
-        let records = self.store.jobs().await?;
+        let records = self.store()?.jobs().await?;
         match records.value.iter().find(|record| *record.link.job == *job) {
             Some(record) => Ok((record.clone(), records.now)),
             None => Err(unknown(job, &records.value)),
@@ -172,13 +192,13 @@ impl Client {
     }
 
     async fn known(&self, pattern: &str) -> Result<(), ClientError> {
-        let records = self.store.jobs().await?.value;
+        let records = self.store()?.jobs().await?.value;
         let known = records.iter().any(|record| covers(pattern, &record.link.job));
         if known { Ok(()) } else { Err(unknown(pattern, &records)) }
     }
 
     async fn pauses(&self) -> Result<Vec<(String, String)>, StoreError> {
-        let cells = self.store.list(PAUSES).await?.value;
+        let cells = self.store()?.list(PAUSES).await?.value;
         let note = |cell: &jobs_core::Cell| cell.value["note"].as_str().unwrap_or_default().to_owned();
         Ok(cells.into_iter().map(|(name, cell)| (name, note(&cell))).collect())
     }
@@ -245,7 +265,7 @@ impl RunRequest {
             exclusive: link.exclusive(),
             item_type: link.item_type.clone().unwrap_or_default(),
         };
-        let mut firings = self.client.store.fire(None, vec![fire], Want::default()).await?.value;
+        let mut firings = self.client.store()?.fire(None, vec![fire], Want::default()).await?.value;
         match firings.pop() {
             Some(Firing::Fired { run, .. }) => Ok(RunHandle { client: self.client, run }),
             Some(Firing::Busy { run }) => Err(ClientError::Busy { job, run }),
@@ -285,7 +305,7 @@ impl RunHandle {
     /// # Errors
     /// [`ClientError::NotFound`] if it was pruned meanwhile, or if the store does not answer.
     pub async fn wait(&self) -> Result<RunReport, ClientError> {
-        let mut wakeups = self.client.store.wakeups();
+        let mut wakeups = self.client.store()?.wakeups();
         loop {
             let seen = wakeups.marks().runs;
             let report = self.client.report(self.run).await?;

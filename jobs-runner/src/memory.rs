@@ -13,7 +13,10 @@ mod session;
 mod state;
 mod upkeep;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use jobs_core::{
     Append, Appended, Attach, Attached, Beat, Cell, Completion, DeadFilter, DeadItem, Fire, Firing,
@@ -30,9 +33,14 @@ use state::State;
 #[derive(Clone)]
 pub struct MemoryStore {
     shared: Arc<Shared>,
+    /// What is stored, by namespace.
+    namespaces: Arc<Mutex<BTreeMap<String, Arc<Shared>>>>,
     clock: Arc<dyn Fn() -> Millis + Send + Sync>,
     offset: i64,
 }
+
+/// The namespace when nobody says.
+pub(crate) const NAMESPACE: &str = "jobs";
 
 #[derive(Default)]
 struct Shared {
@@ -62,7 +70,9 @@ impl MemoryStore {
     /// An empty store on another clock.
     #[must_use]
     pub fn with_clock(clock: impl Fn() -> Millis + Send + Sync + 'static) -> Self {
-        Self { shared: Arc::default(), clock: Arc::new(clock), offset: 0 }
+        let shared = Arc::<Shared>::default();
+        let namespaces = Arc::new(Mutex::new([(NAMESPACE.to_owned(), shared.clone())].into()));
+        Self { shared, namespaces, clock: Arc::new(clock), offset: 0 }
     }
 
     /// What is stored here, seen through a clock that is shifted by so many milliseconds: a test hook.
@@ -79,8 +89,8 @@ impl MemoryStore {
 
     /// One step: nothing else happens in between, and those who wait for what it did are told.
     fn step<T: Send + 'static>(&self, step: impl FnOnce(&mut State, Millis) -> T) -> StoreResult<'_, T> {
-        let now = Millis((self.clock)().0 + self.offset);
         let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Millis((self.clock)().0 + self.offset);
         let value = step(&mut state, now);
         let marks = state.marks;
         drop(state);
@@ -191,5 +201,12 @@ impl Store for MemoryStore {
 
     fn wakeups(&self) -> Wakeups {
         self.shared.waker.wakeups()
+    }
+
+    fn namespace(&self, name: &str) -> Option<Arc<dyn Store>> {
+        let mut namespaces = self.namespaces.lock().unwrap_or_else(PoisonError::into_inner);
+        let shared = namespaces.entry(name.to_owned()).or_default().clone();
+        drop(namespaces);
+        Some(Arc::new(Self { shared, ..self.clone() }))
     }
 }
