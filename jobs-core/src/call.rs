@@ -22,27 +22,30 @@ pub const fn one_instance_is_shared_by_all_threads<G: Send + Sync + 'static>() -
 }
 
 /// What a call borrows from while it runs. One value, so that generated code has one thing to drop.
-pub struct Call<G> {
-    group: Arc<G>,
+pub struct Call {
+    group: AnyGroup,
     cx: JobContext,
 }
 
-/// Begins a call: finds the instance as its own type.
-pub fn call<G: Send + Sync + 'static>(group: &AnyGroup, cx: JobContext) -> Call<G> {
-    let Ok(group) = Arc::clone(group).downcast() else {
-        // The runner finds the instance by the `type_id` of the very block whose job it calls.
-        unreachable!("the instance of another group was given to `{}`", type_name::<G>())
-    };
-    Call { group, cx }
-}
+impl Call {
+    /// Keeps the instance and the context.
+    #[must_use]
+    pub fn new(group: &AnyGroup, cx: JobContext) -> Self {
+        Self { group: Arc::clone(group), cx }
+    }
 
-impl<G> Call<G> {
     /// The instance.
-    pub fn group(&self) -> &G {
-        &self.group
+    #[must_use]
+    pub fn group<G: 'static>(&self) -> &G {
+        let Some(group) = self.group.downcast_ref() else {
+            // The runner finds the instance by the `type_id` of the very block whose job it calls.
+            unreachable!("the instance of another group was given to `{}`", type_name::<G>())
+        };
+        group
     }
 
     /// The context.
+    #[must_use]
     pub fn cx(&self) -> &JobContext {
         &self.cx
     }

@@ -46,7 +46,7 @@ pub(crate) fn registration(group: &Group, block: &Block) -> TokenStream {
     let Some(name) = &group.args.name else { return TokenStream::new() };
     let (ty, private) = (&block.head.self_ty, private(group));
     let guards = group.jobs.iter().filter_map(|(job, _)| guard(name, job));
-    let jobs = group.jobs.iter().filter_map(|(job, query)| def(ty, job, group.query(*query)));
+    let jobs = group.jobs.iter().filter_map(|(job, query)| def(job, group.query(*query)));
     let (at, options) = (location(name.span()), options(None, &group.args.settings));
     let span = ty.span();
     let shared = quote_spanned!(span=> __jobs::one_instance_is_shared_by_all_threads::<#ty>());
@@ -117,14 +117,14 @@ fn guard(group: &LitStr, job: &Job) -> Option<TokenStream> {
     Some(quote_spanned!(name.span()=> #(#cfg)* #[doc(hidden)] const #ident: () = ();))
 }
 
-fn def(ty: &Type, job: &Job, query: Option<&Query>) -> Option<TokenStream> {
+fn def(job: &Job, query: Option<&Query>) -> Option<TokenStream> {
     let (cfg, name) = (&job.cfg, job.args.name.as_ref()?);
     let was = option(job.args.was.as_ref().map(|was| quote!(#was)));
     let options = options(job.args.schedule.as_ref(), &job.args.settings);
     let at = location(name.span());
     let item = option(job.call.owned().map(|item| quote!(__jobs::type_name::<#item>)));
-    let handler = handler(ty, &job.call);
-    let query = query_field(ty, job, query);
+    let handler = handler(&job.call);
+    let query = query_field(job, query);
     Some(quote! {
         #(#cfg)* __jobs::JobDef {
             name: #name, was: #was, options: #options, location: #at, item: #item, handler: #handler, #query
@@ -133,10 +133,10 @@ fn def(ty: &Type, job: &Job, query: Option<&Query>) -> Option<TokenStream> {
 }
 
 /// The query is there when it is compiled in, which may be less often than its job.
-fn query_field(ty: &Type, job: &Job, query: Option<&Query>) -> TokenStream {
+fn query_field(job: &Job, query: Option<&Query>) -> TokenStream {
     let none = quote!(query: __jobs::None);
     let (Some(query), Some(item)) = (query, job.call.owned()) else { return none };
-    let found = query_def(ty, &query.call, item);
+    let found = query_def(&query.call, item);
     if query.cfg.is_empty() || text(&query.cfg) == text(&job.cfg) {
         return quote!(query: __jobs::Some(#found));
     }
@@ -186,13 +186,13 @@ fn call(call: &Call) -> TokenStream {
     let (mut name, (start, end)) = (call.method.clone(), call.output);
     name.set_span(start);
     let args = call.params.iter().map(|param| match param {
-        Param::Context(ty) => quote_spanned!(ty.span()=> __jobs::context(__call.cx())),
+        Param::Context(ty) => quote_spanned!(ty.span()=> __jobs::context(__cx)),
         Param::Owned(ty) => {
             let item = Ident::new("__item", ty.span());
             quote!(#item)
         }
     });
-    let list = quote_spanned!(end=> (__call.group(), #(#args),*));
+    let list = quote_spanned!(end=> (__group, #(#args),*));
     let wait = call.is_async.then(|| quote_spanned!(end=> .await));
     quote_spanned!(start=> Self::#name #list #wait)
 }
@@ -218,63 +218,75 @@ fn decode(ty: &Type, function: &str, stored: &TokenStream) -> TokenStream {
     }
 }
 
-fn handler(ty: &Type, method: &Call) -> TokenStream {
+fn handler(method: &Call) -> TokenStream {
     let decode = method.owned().map(|ty| decode(ty, "item", &quote!(__stored)));
     let (start, end) = method.output;
     let (returns, single) = (call(method), quote_spanned!(end=> .single()));
     let returns = quote_spanned!(end=> (#returns));
     let returns = quote_spanned!(start=> __jobs::Returns #returns #single);
-    let finish = on_output(method, "finish", &quote!(#returns, __call.cx()));
+    let finish = on_output(method, "finish", &quote!(#returns, __cx));
+    let (_, borrow) = kept();
     let (variant, called) = if method.is_async {
         // rustc says at this span that the future is not `Send`.
         let span = method.method.span();
-        let future =
-            quote_spanned!(span=> __jobs::hold_only_what_is_send_across_an_await(async move { #finish }));
-        (quote!(Async), future)
+        let hold = quote_spanned!(span=> __jobs::hold_only_what_is_send_across_an_await);
+        (quote!(Async), quote_spanned!(span=> #hold(async move { #borrow #finish })))
     } else {
-        (quote!(Blocking), quote!(__jobs::Box::new(move || #finish)))
+        (quote!(Blocking), quote!(__jobs::Box::new(move || { #borrow #finish })))
     };
     quote! {
-        __jobs::Handler::#variant(|__group, __cx, __stored| {
+        __jobs::Handler::#variant(|__any, __cx, __stored| {
             #decode
-            let __call = __jobs::call::<#ty>(__group, __cx);
+            let __call = __jobs::Call::new(__any, __cx);
             __jobs::Ok(#called)
         })
     }
 }
 
-fn query_def(ty: &Type, method: &Call, item: &Type) -> TokenStream {
+/// Keeps what a call borrows from, and borrows from that.
+fn kept() -> (TokenStream, TokenStream) {
+    (
+        quote!(let __call = __jobs::Call::new(&__any, __cx);),
+        quote!(let (__group, __cx) = (__call.group::<Self>(), __call.cx());),
+    )
+}
+
+fn query_def(method: &Call, item: &Type) -> TokenStream {
     let for_item = quote_spanned!(item.span()=> __jobs::for_item::<#item>());
-    let call = call(method);
-    let span = method.method.span();
-    let begin = quote!(let __call = __jobs::call::<#ty>(&__group, __cx););
+    let (call, span) = (call(method), method.method.span());
+    let (keep, borrow) = kept();
     if let Some(cursor) = method.owned() {
         let decode = decode(cursor, "cursor", &quote!(__stored.as_deref()));
         let by = quote_spanned!(cursor.span()=> __jobs::by_cursor::<#cursor>());
         let page = on_output(method, "page", &quote!(#for_item, #by, #call));
+        let page = quote!(#borrow #decode #page);
         return if method.is_async {
-            let page = quote_spanned! {span=>
-                __jobs::hold_only_what_is_send_across_an_await(async move { #decode #page })
-            };
-            quote!(__jobs::Query::Page(|__group, __cx, __stored| { #begin #page }))
+            let page =
+                quote_spanned!(span=> __jobs::hold_only_what_is_send_across_an_await(async move { #page }));
+            quote!(__jobs::Query::Page(|__any, __cx, __stored| { #keep #page }))
         } else {
-            quote!(__jobs::Query::BlockingPage(|__group, __cx, __stored| { #begin #decode #page }))
+            quote!(__jobs::Query::BlockingPage(|__any, __cx, __stored| { #keep #page }))
         };
     }
     let drain = on_output(method, "drain", &quote!(#for_item, #call, __sink));
-    let drain =
-        quote_spanned!(span=> __jobs::hold_only_what_is_send_across_an_await(async move { #drain.await }));
+    let drain = quote_spanned! {span=>
+        __jobs::hold_only_what_is_send_across_an_await(async move { #borrow #drain.await })
+    };
     if method.is_async {
-        return quote!(__jobs::Query::Items(|__group, __cx, __sink| { #begin #drain }));
+        return quote!(__jobs::Query::Items(|__any, __cx, __sink| { #keep #drain }));
     }
     // A plain `fn` may return a stream, which is made without blocking; which one it is, its type tells.
     let is_blocking = on_output(method, "is_blocking", &quote!(#for_item, &|| #call));
     let blocking = on_output(method, "drain_blocking", &quote!(#for_item, #call, __push));
     quote! {
-        __jobs::Query::Items(|__group, __cx, __sink| {
-            #begin
-            if #is_blocking {
-                __jobs::Sink::push_blocking(__sink, __jobs::Box::new(move |__push| #blocking))
+        __jobs::Query::Items(|__any, __cx, __sink| {
+            #keep
+            let blocking = {
+                #borrow
+                #is_blocking
+            };
+            if blocking {
+                __jobs::Sink::push_blocking(__sink, __jobs::Box::new(move |__push| { #borrow #blocking }))
             } else {
                 #drain
             }
