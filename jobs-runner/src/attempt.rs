@@ -18,7 +18,7 @@ use tracing::Instrument;
 use crate::{
     desk::Desk,
     event::Event,
-    lease::{Held, Revoked},
+    lease::{Held, Revoked, Taken},
     node::Node,
     panic::panic_message,
 };
@@ -49,8 +49,9 @@ enum Call {
 }
 
 /// Runs one attempt of one item.
-pub(crate) async fn run(node: &Arc<Node>, desk: &Desk, held: &Arc<Held>, index: u32, payload: &[u8]) -> End {
-    let (began, now) = (node.env.uptime(), node.clock.now());
+pub(crate) async fn run(node: &Arc<Node>, desk: &Desk, taken: &Taken, began: Duration) -> End {
+    let (held, index, payload) = (&taken.held, taken.index, taken.payload());
+    let now = node.clock.at(began);
     if held.header.options.expires_at.is_some_and(|at| at <= now) {
         return End::Expired;
     }
@@ -75,9 +76,7 @@ pub(crate) async fn run(node: &Arc<Node>, desk: &Desk, held: &Arc<Held>, index: 
         Ok(Err(error)) => return undecodable(desk, held, index, &error.to_string()),
         Err(panic) => Ended::Panicked(panic_message(&*panic)),
     };
-    let took = node.env.uptime().saturating_sub(began);
-    desk.took(took);
-    judge(node, desk, held, index, ended, bound, took)
+    judge(node, desk, held, index, ended, bound, began)
 }
 
 /// A payload that the handler does not take is no failed attempt: another build may take it.
@@ -215,21 +214,21 @@ fn judge(
     index: u32,
     ended: Ended<Finished>,
     bound: Option<Bound>,
-    took: Duration,
+    began: Duration,
 ) -> End {
+    if let Ended::Returned(Ok(Finish { outcome: Outcome::Done, value })) = ended {
+        node.bus.say_often(|| Event::ItemDone {
+            job: held.header.job.to_string(),
+            run: held.run(),
+            item: held.item(index),
+            attempt: held.delivery.attempt,
+            duration: node.env.uptime().saturating_sub(began),
+        });
+        return End::Done(value);
+    }
     let now = node.clock.now();
     let (failure, own_wait) = match ended {
-        Ended::Returned(Ok(Finish { outcome, value })) => match outcome {
-            Outcome::Done => {
-                node.bus.say_often(|| Event::ItemDone {
-                    job: held.header.job.to_string(),
-                    run: held.run(),
-                    item: held.item(index),
-                    attempt: held.delivery.attempt,
-                    duration: took,
-                });
-                return End::Done(value);
-            }
+        Ended::Returned(Ok(Finish { outcome, .. })) => match outcome {
             Outcome::Discard(reason) => return End::Discarded(reason),
             Outcome::Snooze(wait) => return End::Snooze { at: now + wait },
             Outcome::RetryIn(wait) => {

@@ -26,7 +26,12 @@ impl StoreClock {
 
     /// The store's time now.
     pub(crate) fn now(&self) -> Millis {
-        Millis(self.uptime().saturating_add(self.offset.load(Ordering::Relaxed)))
+        self.at(self.env.uptime())
+    }
+
+    /// The store's time at an uptime of this machine.
+    pub(crate) fn at(&self, uptime: Duration) -> Millis {
+        Millis(millis(uptime).saturating_add(self.offset.load(Ordering::Relaxed)))
     }
 
     /// How long until this instant.
@@ -36,7 +41,7 @@ impl StoreClock {
 
     /// Takes the time from a reply, and gives what it says.
     pub(crate) fn observe<T>(&self, reply: Reply<T>) -> T {
-        let offset = reply.now.0.saturating_sub(self.uptime());
+        let offset = reply.now.0.saturating_sub(millis(self.env.uptime()));
         let before = self.offset.swap(offset, Ordering::Relaxed);
         if before != 0 && before.abs_diff(offset) > STEP {
             let step = offset.saturating_sub(before);
@@ -44,8 +49,8 @@ impl StoreClock {
         }
         reply.value
     }
+}
 
-    fn uptime(&self) -> i64 {
-        i64::try_from(self.env.uptime().as_millis()).unwrap_or(i64::MAX)
-    }
+fn millis(uptime: Duration) -> i64 {
+    i64::try_from(uptime.as_millis()).unwrap_or(i64::MAX)
 }

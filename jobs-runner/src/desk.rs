@@ -2,7 +2,11 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, atomic::Ordering},
+    ops::Range,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -19,6 +23,7 @@ use crate::{
 pub(crate) struct Desk {
     pub(crate) job: Job,
     state: Mutex<State>,
+    paused: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -39,7 +44,7 @@ const UNSTARTED: Duration = Duration::from_secs(2);
 
 impl Desk {
     pub(crate) fn new(job: Job) -> Self {
-        Self { job, state: Mutex::default() }
+        Self { job, state: Mutex::default(), paused: AtomicBool::new(false) }
     }
 
     /// Queues the items of a lease.
@@ -57,14 +62,17 @@ impl Desk {
         hired
     }
 
-    /// Takes the next item; a worker that finds none is no longer counted.
-    pub(crate) fn take(&self) -> Option<Taken> {
+    /// Takes the next item; a worker that finds none is no longer counted. `took`: how long the one before took.
+    pub(crate) fn take(&self, took: Option<Duration>) -> Option<Taken> {
         let mut state = lock(&self.state);
+        if let Some(took) = took {
+            state.mean = Some(state.mean.map_or(took, |mean| (mean * 7 + took) / 8));
+        }
         let Some(first) = state.queue.front_mut() else {
             state.workers -= 1;
             return None;
         };
-        let taken = first.take(1);
+        let taken = first.take();
         if first.count() == 0 {
             state.queue.pop_front();
         }
@@ -105,19 +113,19 @@ impl Desk {
         }
     }
 
-    /// Notes how long an attempt took.
-    pub(crate) fn took(&self, time: Duration) {
-        let mut state = lock(&self.state);
-        state.mean = Some(match state.mean {
-            Some(mean) => (mean * 7 + time) / 8,
-            None => time,
-        });
+    /// Whether the job is paused, as far as is known here.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_paused(&self, paused: bool) {
+        self.paused.store(paused, Ordering::Release);
     }
 
     /// Settles the queued items that may no longer be started.
     pub(crate) fn return_unstarted(&self, node: &Node) {
         let now = node.env.uptime();
-        let all = node.phase() > Phase::Running || node.is_paused(&self.job.id) || !node.is_trusted();
+        let all = node.phase() > Phase::Running || self.is_paused() || !node.is_trusted();
         let mut state = lock(&self.state);
         let (kept, returned): (VecDeque<_>, VecDeque<_>) =
             std::mem::take(&mut state.queue).into_iter().partition(|items| {
@@ -127,9 +135,8 @@ impl Desk {
         state.queue = kept;
         state.queued -= returned.iter().map(Unstarted::count).sum::<u32>();
         drop(state);
-        for mut items in returned {
-            let rest = items.take(u32::MAX);
-            put_back(node, &rest.held, rest.from, rest.from + rest.items.count());
+        for items in returned {
+            put_back(node, &items.held, items.indices());
         }
     }
 
@@ -140,9 +147,9 @@ impl Desk {
 }
 
 /// Settles items that were not started, as their lease's end asks for. If the lease is lost the store refuses it.
-pub(crate) fn put_back(node: &Node, held: &Held, from: u32, to: u32) {
+pub(crate) fn put_back(node: &Node, held: &Held, items: Range<u32>) {
     let end = if held.revoked() == Some(Revoked::Cancelled) { End::Cancelled } else { End::Back };
-    node.outbox.put(held.token, from, to, end);
+    node.outbox.put(held.token, items.start, items.end, end);
 }
 
 /// Starts as many workers as there is room and work for.

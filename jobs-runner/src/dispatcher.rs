@@ -120,9 +120,9 @@ fn acknowledge(node: &Node, settlements: &[Settlement], settled: &Settled) {
 /// Takes in a lease: its items wait for a worker, or its query begins.
 pub(crate) fn take_in(node: &Arc<Node>, lease: Lease) {
     let Some(lease) = node.kept_back(lease) else { return };
-    let header = &lease.chunk.header;
-    let Some(desk) = node.desks.get(&header.job) else { return };
-    let held = node.hold(&lease, desk);
+    let Some(desk) = node.desks.get(&lease.chunk.header.job) else { return };
+    let held = node.hold(lease, desk);
+    let header = &held.header;
     if begins_by_hand(header, desk.job.def.query.is_some())
         && let Some(run) = held.run()
     {
@@ -132,7 +132,7 @@ pub(crate) fn take_in(node: &Arc<Node>, lease: Lease) {
     match header.stage {
         Stage::Work => {
             node.set_active(&desk.job.id, true);
-            desk.queue(Unstarted::new(held, lease.chunk.body));
+            desk.queue(Unstarted::new(held));
             start_workers(node, desk);
         }
         Stage::Fill => {

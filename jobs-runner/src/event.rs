@@ -2,7 +2,10 @@
 
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -170,6 +173,13 @@ pub enum Event {
 #[derive(Debug)]
 pub struct Events {
     reader: Reader,
+    listeners: Arc<AtomicUsize>,
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        self.listeners.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 type Next = (Option<Event>, broadcast::Receiver<Event>);
@@ -228,6 +238,8 @@ async fn next(mut receiver: broadcast::Receiver<Event>) -> Next {
 #[derive(Clone, Debug)]
 pub(crate) struct Bus {
     sender: broadcast::Sender<Event>,
+    /// How many readers there are; the channel would have to lock to say.
+    listeners: Arc<AtomicUsize>,
     /// All events, for the harness.
     record: Option<Arc<Mutex<Vec<Event>>>>,
 }
@@ -237,17 +249,18 @@ const CAPACITY: usize = 4_096;
 
 impl Bus {
     pub(crate) fn new(record: Option<Arc<Mutex<Vec<Event>>>>) -> Self {
-        Self { sender: broadcast::Sender::new(CAPACITY), record }
+        Self { sender: broadcast::Sender::new(CAPACITY), listeners: Arc::default(), record }
     }
 
     pub(crate) fn events(&self) -> Events {
-        Events { reader: Reader::Idle(Some(self.sender.subscribe())) }
+        self.listeners.fetch_add(1, Ordering::AcqRel);
+        Events { reader: Reader::Idle(Some(self.sender.subscribe())), listeners: self.listeners.clone() }
     }
 
     /// Whether anybody would see an event of this level.
     fn heard(&self, level: tracing::Level) -> bool {
         self.record.is_some()
-            || self.sender.receiver_count() > 0
+            || self.listeners.load(Ordering::Relaxed) > 0
             || (level <= tracing::level_filters::LevelFilter::current()
                 && level <= tracing::level_filters::STATIC_MAX_LEVEL)
     }

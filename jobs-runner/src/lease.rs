@@ -1,6 +1,7 @@
 //! The leases that this runner holds, and the items in them.
 
 use std::{
+    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicU8, AtomicU32, Ordering},
@@ -8,13 +9,14 @@ use std::{
     time::Duration,
 };
 
-use jobs_core::{Delivery, Header, ItemId, Lease, RunId, Token};
+use jobs_core::{Body, Delivery, Header, ItemId, Lease, RunId, Token};
 
 /// A lease that this runner holds.
 #[derive(Debug)]
 pub(crate) struct Held {
     pub(crate) token: Token,
     pub(crate) header: Header,
+    body: Body,
     pub(crate) delivery: Arc<Delivery>,
     /// For the fill item of a query that is called page by page.
     pub(crate) cursor: Option<Vec<u8>>,
@@ -38,15 +40,16 @@ pub(crate) enum Revoked {
 }
 
 impl Held {
-    pub(crate) fn new(lease: &Lease, delivery: Arc<Delivery>, since: Duration) -> Self {
+    pub(crate) fn new(lease: Lease, delivery: Arc<Delivery>, since: Duration) -> Self {
         Self {
             token: lease.token,
-            header: lease.chunk.header.clone(),
+            open: AtomicU32::new(lease.chunk.count()),
+            header: lease.chunk.header,
+            body: lease.chunk.body,
             delivery,
-            cursor: lease.cursor.clone(),
+            cursor: lease.cursor,
             since,
             revoked: AtomicU8::new(0),
-            open: AtomicU32::new(lease.chunk.count()),
         }
     }
 
@@ -81,34 +84,47 @@ impl Held {
 #[derive(Debug)]
 pub(crate) struct Unstarted {
     pub(crate) held: Arc<Held>,
-    body: jobs_core::Body,
     next: u32,
-    end: u32,
+    /// Where the next item begins.
+    at: usize,
 }
 
-/// Neighbouring items that a worker has taken.
+/// An item that a worker has taken.
 #[derive(Debug)]
 pub(crate) struct Taken {
     pub(crate) held: Arc<Held>,
-    pub(crate) from: u32,
-    pub(crate) items: jobs_core::Body,
+    pub(crate) index: u32,
+    payload: Range<usize>,
+}
+
+impl Taken {
+    /// The item as it is stored.
+    pub(crate) fn payload(&self) -> &[u8] {
+        self.held.body.as_bytes().get(self.payload.clone()).unwrap_or_default()
+    }
 }
 
 impl Unstarted {
-    pub(crate) fn new(held: Arc<Held>, body: jobs_core::Body) -> Self {
-        let end = body.count();
-        Self { held, body, next: 0, end }
+    pub(crate) fn new(held: Arc<Held>) -> Self {
+        Self { held, next: 0, at: 0 }
     }
 
     pub(crate) fn count(&self) -> u32 {
-        self.end - self.next
+        self.held.body.count() - self.next
     }
 
-    /// Takes the first `n` items, or all there are.
-    pub(crate) fn take(&mut self, n: u32) -> Taken {
-        let items = self.body.split_to(n);
-        let from = self.next;
-        self.next += items.count();
-        Taken { held: self.held.clone(), from, items }
+    /// Takes the first item.
+    pub(crate) fn take(&mut self) -> Taken {
+        let rest = self.held.body.as_bytes().get(self.at..).unwrap_or_default();
+        let length = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+        let (index, payload) = (self.next, self.at..self.at + length);
+        self.next += 1;
+        self.at += length + 1;
+        Taken { held: self.held.clone(), index, payload }
+    }
+
+    /// The numbers of all of them.
+    pub(crate) fn indices(&self) -> Range<u32> {
+        self.next..self.held.body.count()
     }
 }

@@ -267,7 +267,7 @@ impl Node {
     // What is held.
 
     /// Notes a lease that came.
-    pub(crate) fn hold(&self, lease: &Lease, desk: &Desk) -> Arc<Held> {
+    pub(crate) fn hold(&self, lease: Lease, desk: &Desk) -> Arc<Held> {
         let header = &lease.chunk.header;
         let retries = header.options.retries.unwrap_or(desk.job.policy.retries);
         let delivery = Delivery {
@@ -284,7 +284,7 @@ impl Node {
             shutting_down: self.shutting_down.clone(),
         };
         let held = Arc::new(Held::new(lease, Arc::new(delivery), self.env.uptime()));
-        lock(&self.leases).insert(lease.token, held.clone());
+        lock(&self.leases).insert(held.token, held.clone());
         held
     }
 
@@ -340,7 +340,7 @@ impl Node {
     }
 
     pub(crate) fn is_paused(&self, job: &str) -> bool {
-        lock(&self.paused).iter().any(|(pattern, _)| covers(pattern, job))
+        self.desks.get(job).is_some_and(|desk| desk.is_paused())
     }
 
     /// Takes what is paused from the store, and says what has changed.
@@ -353,6 +353,9 @@ impl Node {
         let lifted: Vec<_> =
             before.iter().filter(|old| !now.iter().any(|new| new.0 == old.0)).cloned().collect();
         let added: Vec<_> = now.iter().filter(|new| !before.contains(new)).cloned().collect();
+        for (job, desk) in &self.desks {
+            desk.set_paused(now.iter().any(|(pattern, _)| covers(pattern, job)));
+        }
         drop(now);
         for (pattern, _) in lifted {
             self.bus.say(Event::Resumed { pattern });

@@ -1,6 +1,9 @@
 //! One slot: it takes items of a job, one after the other, until there are none.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use crate::{
     attempt,
@@ -11,24 +14,28 @@ use crate::{
 
 /// Works until the job's queue is empty.
 pub(crate) async fn work(node: Arc<Node>, desk: Arc<Desk>) {
-    while let Some(taken) = desk.take() {
-        if may_start(&node, &desk, &taken) {
-            for (index, payload) in (taken.from..).zip(taken.items.items()) {
-                let end = attempt::run(&node, &desk, &taken.held, index, payload).await;
-                node.outbox.put(taken.held.token, index, index + 1, end);
-            }
+    let (mut now, mut took) = (node.env.uptime(), None);
+    while let Some(taken) = desk.take(took) {
+        if may_start(&node, &desk, &taken, now) {
+            let end = attempt::run(&node, &desk, &taken, now).await;
+            node.outbox.put(taken.held.token, taken.index, taken.index + 1, end);
+            // One look at the clock between two items.
+            let ended = node.env.uptime();
+            took = Some(ended.saturating_sub(now));
+            now = ended;
         } else {
-            put_back(&node, &taken.held, taken.from, taken.from + taken.items.count());
+            put_back(&node, &taken.held, taken.index..taken.index + 1);
+            (now, took) = (node.env.uptime(), None);
         }
     }
     leave(&node, &desk);
 }
 
-fn may_start(node: &Node, desk: &Desk, taken: &Taken) -> bool {
+fn may_start(node: &Node, desk: &Desk, taken: &Taken, now: Duration) -> bool {
     taken.held.revoked().is_none()
         && node.phase() == Phase::Running
-        && node.is_trusted()
-        && !node.is_paused(&desk.job.id)
+        && now < node.trusted_until()
+        && !desk.is_paused()
 }
 
 /// Frees the slot: for another job that waits for one, or for the dispatcher to fill.
