@@ -22,3 +22,13 @@ impl jobs_conformance::Fixture for Memory {
 }
 
 jobs_conformance::conformance!(Memory::default());
+
+fn place() -> Box<dyn jobs_conformance::Fixture> {
+    Box::new(Memory::default())
+}
+
+#[test]
+fn a_store_that_breaks_a_rule_is_told_which() {
+    let missed = jobs_conformance::wrong::missed(&place);
+    assert!(missed.is_empty(), "{missed:#?}");
+}

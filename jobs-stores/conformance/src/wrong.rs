@@ -1,1 +1,95 @@
-//! One deliberately wrong store per rule.
+//! One deliberately wrong store per rule: a wrapper that keeps every promise but one.
+//!
+//! A suite that nothing fails is worth nothing. Each [`Lie`] here is told on top of a store that keeps the rules,
+//! and the suite has to say which rule is broken:
+//!
+//! ```
+//! # fn place() -> Box<dyn jobs_conformance::Fixture> { unimplemented!() }
+//! # fn example() {
+//! let missed = jobs_conformance::wrong::missed(&|| place());
+//! assert!(missed.is_empty(), "{missed:#?}");
+//! # }
+//! ```
+
+mod cells;
+mod deploys;
+mod filling;
+mod items;
+mod leasing;
+mod liar;
+mod runs;
+mod sessions;
+mod ticks;
+
+use std::sync::{Arc, Mutex};
+
+use jobs_core::{BoxError, BoxFuture, Chunk, Store};
+
+pub use liar::Lie;
+use liar::{Kind, Liar, Notes};
+
+use crate::{Fixture, Violation, Wrapper, check, rules};
+
+/// Every lie; at least one per rule.
+pub fn lies() -> impl Iterator<Item = &'static Lie> {
+    [
+        ticks::LIES,
+        filling::LIES,
+        items::LIES,
+        leasing::LIES,
+        sessions::LIES,
+        runs::LIES,
+        cells::LIES,
+        deploys::LIES,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// The rules that the suite says are broken, when this lie is told on top of a store.
+#[must_use]
+pub fn broken(lie: &'static Lie, fixture: &dyn Fn() -> Box<dyn Fixture>) -> Vec<Violation> {
+    let wrong = || -> Box<dyn Fixture> { Box::new(Wrong { inner: fixture(), lie, notes: Arc::default() }) };
+    rules().iter().filter_map(|rule| check(rule, &wrong).err()).collect()
+}
+
+/// The lies that the suite does not notice or calls by another rule's name, and the rules that none is told of.
+/// Empty for a suite that is worth its time, if the store itself keeps the rules.
+#[must_use]
+pub fn missed(fixture: &dyn Fn() -> Box<dyn Fixture>) -> Vec<String> {
+    let named =
+        |lie: &&Lie, violations: &[Violation]| violations.iter().any(|violation| violation.rule == lie.rule);
+    let untold = rules().iter().filter(|rule| lies().all(|lie| lie.rule != rule.name));
+    let untold = untold.map(|rule| format!("no store is wrong about `{}`", rule.name));
+    let unnamed = lies().filter_map(|lie| {
+        let violations = broken(lie, fixture);
+        let others: Vec<_> = violations.iter().map(|violation| violation.rule).collect();
+        (!named(&lie, &violations))
+            .then(|| format!("a store that {} is not said to break `{}`, but {others:?}", lie.how, lie.rule))
+    });
+    unnamed.chain(untold).collect()
+}
+
+/// A place in which a lie is told.
+struct Wrong {
+    inner: Box<dyn Fixture>,
+    lie: &'static Lie,
+    notes: Arc<Mutex<Notes>>,
+}
+
+impl Fixture for Wrong {
+    fn connect(&self, offset: i64) -> BoxFuture<'_, Result<Arc<dyn Store>, BoxError>> {
+        Box::pin(async move {
+            let inner = self.inner.connect(offset).await?;
+            let store: Arc<dyn Store> = Arc::new(Wrapper(Liar::new(inner, self.lie, self.notes.clone())));
+            Ok(store)
+        })
+    }
+
+    fn plant(&self, mut chunk: Chunk) -> Option<BoxFuture<'_, Result<(), BoxError>>> {
+        if let Kind::Plants(plants) = self.lie.kind {
+            plants(&mut chunk);
+        }
+        self.inner.plant(chunk)
+    }
+}

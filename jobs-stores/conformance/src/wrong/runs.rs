@@ -1,0 +1,146 @@
+//! Lies about the ends of runs, and about upkeep.
+
+use std::time::Duration;
+
+use jobs_core::{Appended, Completion, End, Reply, RunState, Token};
+
+use super::liar::{Lie, ends, leases};
+use crate::call::{Answer, Call};
+
+/// Another number for each, in the opposite order.
+fn mirrored(token: &mut Token) {
+    token.0 = Token::MAX.0 - token.0;
+}
+
+pub(super) const LIES: &[Lie] = &[
+    Lie::answers("a_run_is_completed_once", "completes a run for each node that asks", |_, answer, _| {
+        if let Answer::Complete(completion) = answer
+            && let Completion::Already(report) = completion
+        {
+            *completion = Completion::Completed(report.clone());
+        }
+    }),
+    Lie::answers(
+        "a_run_ends_as_its_items_did",
+        "overlooks dead items beside others that are done",
+        |_, answer, _| {
+            if let Answer::Complete(Completion::Completed(report)) = answer
+                && report.state == RunState::Partial
+            {
+                report.state = RunState::Succeeded;
+            }
+        },
+    ),
+    Lie::asks("the_finish_item_comes_with_the_end", "makes no finish item", |call, _| {
+        if let Call::Complete(_, finish) = call {
+            *finish = false;
+        }
+    }),
+    Lie::answers("a_run_that_may_be_over_is_told", "does not tell whose last item ended", |_, answer, _| {
+        if let Answer::Settle(settled) = answer {
+            settled.ended.clear();
+        }
+    }),
+    Lie::acts("what_waits_of_a_cancelled_run_ends", "cancels only what is running", |liar, call| {
+        Box::pin(async move {
+            match call {
+                Call::Cancel(run) => {
+                    let Answer::Run(report) = liar.truly(Call::Run(run)).await?.value else {
+                        return liar.truly(call).await;
+                    };
+                    match report.filter(|report| report.state == RunState::Queued) {
+                        Some(_) => Ok(Reply { now: liar.now().await?, value: Answer::Cancel(Some(true)) }),
+                        None => liar.truly(call).await,
+                    }
+                }
+                call => liar.truly(call).await,
+            }
+        })
+    }),
+    Lie::asks(
+        "what_a_cancelled_run_holds_ends_when_settled",
+        "counts what was cancelled as done",
+        |call, notes| {
+            for (token, end) in ends(call) {
+                if notes.run(token).is_some_and(|run| notes.cancelled.contains(&run)) {
+                    *end = End::Done(None);
+                }
+            }
+        },
+    ),
+    Lie::answers("a_beat_tells_cancelled_runs", "does not tell of cancelled runs", |_, answer, _| {
+        if let Answer::Beat(pulse) = answer {
+            pulse.cancelled.clear();
+        }
+    }),
+    Lie::answers(
+        "a_cancelled_query_appends_nothing",
+        "lets a cancelled query go on",
+        |call, answer, notes| {
+            if let (Call::Append(append), Answer::Append(appended)) = (call, answer)
+                && notes.run(append.token).is_some_and(|run| notes.cancelled.contains(&run))
+            {
+                *appended = Appended::Stored { ready: 0, total: 0 };
+            }
+        },
+    ),
+    Lie::answers(
+        "a_run_that_is_over_cannot_be_cancelled",
+        "says that a run that is over is cancelled",
+        |_, answer, _| {
+            if let Answer::Cancel(cancelled @ Some(false)) = answer {
+                *cancelled = Some(true);
+            }
+        },
+    ),
+    Lie::answers("pruning_keeps_the_newest", "prunes the newest run", |call, answer, notes| {
+        if let Call::Prune(_) = call {
+            notes.marks.insert("pruned".to_owned(), 1);
+        }
+        if let Answer::Runs(runs) = answer
+            && notes.marks.contains_key("pruned")
+            && !runs.is_empty()
+        {
+            runs.remove(0);
+        }
+    }),
+    Lie::asks("pruning_is_bounded", "prunes all at once", |call, _| {
+        if let Call::Prune(limit) = call {
+            *limit = usize::MAX;
+        }
+    }),
+    Lie::acts("tokens_grow_whatever_the_clock_says", "gives out tokens in any order", |liar, mut call| {
+        Box::pin(async move {
+            match &mut call {
+                Call::Append(append) => mirrored(&mut append.token),
+                Call::Settle(settle) => settle.settlements.iter_mut().for_each(|s| mirrored(&mut s.token)),
+                Call::Beat(beat) => beat.held.iter_mut().flatten().for_each(mirrored),
+                _ => {}
+            }
+            let mut reply = liar.truly(call).await?;
+            leases(&mut reply.value).into_iter().for_each(|lease| mirrored(&mut lease.token));
+            match &mut reply.value {
+                Answer::Settle(settled) => settled.lost.iter_mut().for_each(mirrored),
+                Answer::Beat(pulse) => pulse.lost.iter_mut().for_each(mirrored),
+                _ => {}
+            }
+            Ok(reply)
+        })
+    }),
+    Lie::acts(
+        "every_reply_carries_the_stores_time",
+        "answers a beat with another clock's time",
+        |liar, call| {
+            Box::pin(async move {
+                let beat = matches!(call, Call::Beat(_));
+                let reply = liar.truly(call).await?;
+                Ok(if beat { Reply { now: reply.now - Duration::from_secs(3600), ..reply } } else { reply })
+            })
+        },
+    ),
+    Lie::answers("a_job_is_listed_with_what_waits", "takes every job for linked", |_, answer, _| {
+        if let Answer::Jobs(jobs) = answer {
+            jobs.iter_mut().for_each(|job| job.live = true);
+        }
+    }),
+];
