@@ -62,6 +62,11 @@ impl Desk {
         hired
     }
 
+    /// A worker that was counted does not come.
+    fn dismiss(&self) {
+        lock(&self.state).workers -= 1;
+    }
+
     /// Takes the next item; a worker that finds none is no longer counted. `took`: how long the one before took.
     pub(crate) fn take(&self, took: Option<Duration>) -> Option<Taken> {
         let mut state = lock(&self.state);
@@ -154,9 +159,27 @@ pub(crate) fn put_back(node: &Node, held: &Held, items: Range<u32>) {
 
 /// Starts as many workers as there is room and work for.
 pub(crate) fn start_workers(node: &Arc<Node>, desk: &Arc<Desk>) {
-    while node.running.load(Ordering::Acquire) < node.max_concurrency && desk.hire() {
-        node.running.fetch_add(1, Ordering::AcqRel);
+    while desk.hire() {
+        if node.running.fetch_add(1, Ordering::AcqRel) >= node.max_concurrency {
+            node.running.fetch_sub(1, Ordering::AcqRel);
+            desk.dismiss();
+            // Whoever frees a slot looks for the job that waits for one.
+            node.crowded.store(true, Ordering::Release);
+            return;
+        }
         let (node, desk) = (node.clone(), desk.clone());
         node.clone().tasks.spawn(async move { crate::worker::work(node, desk).await });
     }
+}
+
+/// Frees a slot: for a job that waits for one, or for the dispatcher to fill.
+pub(crate) fn free_slot(node: &Arc<Node>) {
+    node.running.fetch_sub(1, Ordering::AcqRel);
+    if node.crowded.swap(false, Ordering::AcqRel) {
+        for desk in node.active().iter().filter_map(|job| node.desks.get(job)) {
+            start_workers(node, desk);
+        }
+    }
+    node.idle.notify_one();
+    node.kick.notify_one();
 }

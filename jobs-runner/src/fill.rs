@@ -13,10 +13,11 @@ use jobs_core::{
     descriptor::{BlockingDrain, FoundPage, Query, Sink},
 };
 use tokio::sync::{Notify, mpsc};
+use tracing::Instrument;
 
 use crate::{
     attempt::{self, Bound, Ended},
-    desk::Desk,
+    desk::{Desk, free_slot},
     dispatcher::take_in,
     event::Event,
     lease::Held,
@@ -74,10 +75,8 @@ pub(crate) async fn run(node: Arc<Node>, desk: Arc<Desk>, held: Arc<Held>) {
         // A run that found nothing is over.
         None => node.complete(run.into_iter().filter(|_| appends.total() == 0).collect()).await,
     }
-    node.running.fetch_sub(1, Ordering::AcqRel);
     node.fills.fetch_sub(1, Ordering::AcqRel);
-    node.idle.notify_one();
-    node.kick.notify_one();
+    free_slot(&node);
 }
 
 type ItemsQuery = for<'a> fn(
@@ -98,7 +97,8 @@ async fn staged(
     let ended = {
         let query = query(appends.desk.job.instance.clone(), cx.clone(), &mut sink);
         let _entry = node.attempts.enter(held, cx);
-        let mut query = std::pin::pin!(attempt::unwinding(query));
+        let span = tracing::debug_span!(target: "jobs", "query", job = cx.job(), attempt = cx.attempt());
+        let mut query = std::pin::pin!(attempt::unwinding(query).instrument(span));
         tokio::select! {
             biased;
             ended = &mut query => ended,

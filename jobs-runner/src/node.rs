@@ -57,6 +57,8 @@ pub(crate) struct Node {
     pub(crate) running: AtomicUsize,
     /// Attempts of queries.
     pub(crate) fills: AtomicUsize,
+    /// Whether a job's items wait for a slot of the process.
+    pub(crate) crowded: AtomicBool,
     /// Room that calls under way have asked for.
     pub(crate) reserved: AtomicUsize,
     leases: Mutex<BTreeMap<Token, Arc<Held>>>,
@@ -142,6 +144,7 @@ impl Node {
             reschedule: Notify::new(),
             running: AtomicUsize::new(0),
             fills: AtomicUsize::new(0),
+            crowded: AtomicBool::new(false),
             reserved: AtomicUsize::new(0),
             leases: Mutex::default(),
             active: Mutex::default(),

@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap},
+    collections::{BTreeMap, BTreeSet, BinaryHeap},
     sync::Arc,
 };
 
@@ -27,8 +27,6 @@ struct Entry {
     state: ScheduleState,
     /// Its place in the heap; another is out of date.
     generation: u64,
-    /// The last run was found busy: a tick is due that waits for it.
-    busy: bool,
     /// Another declaration is in force.
     stale: bool,
 }
@@ -47,6 +45,8 @@ pub(crate) async fn run(node: Arc<Node>, attached: Attached) {
 struct Scheduler {
     node: Arc<Node>,
     entries: BTreeMap<Arc<str>, Entry>,
+    /// Those of which a tick is due that waits for the last run.
+    busy: BTreeSet<Arc<str>>,
     heap: BinaryHeap<Reverse<(Millis, Arc<str>, u64)>>,
 }
 
@@ -59,7 +59,8 @@ struct Round {
 
 impl Scheduler {
     fn new(node: Arc<Node>, attached: Attached) -> Self {
-        let mut scheduler = Self { node, entries: BTreeMap::new(), heap: BinaryHeap::new() };
+        let mut scheduler =
+            Self { node, entries: BTreeMap::new(), busy: BTreeSet::new(), heap: BinaryHeap::new() };
         scheduler.take(attached);
         scheduler
     }
@@ -81,7 +82,7 @@ impl Scheduler {
             if stale {
                 node.set_stale();
             }
-            let entry = Entry { desk: desk.clone(), state, generation, busy: false, stale };
+            let entry = Entry { desk: desk.clone(), state, generation, stale };
             self.entries.insert(job.clone(), entry);
             self.plan(job);
         }
@@ -93,9 +94,10 @@ impl Scheduler {
         entry.generation += 1;
         let Some(timetable) = entry.desk.job.timetable.as_ref().filter(|_| !entry.stale) else { return };
         // While one waits for the last run, the next that matters is the one that takes its place.
-        let after = match entry.state.waiting.filter(|_| entry.busy) {
+        let busy = self.busy.contains(job);
+        let after = match entry.state.waiting.filter(|_| busy) {
             Some(waiting) => waiting,
-            None if entry.busy => return,
+            None if busy => return,
             None => entry.state.cursor,
         };
         if let Some(tick) = timetable.next_after(after) {
@@ -116,22 +118,22 @@ impl Scheduler {
                 self.node.answering().await;
                 continue;
             }
-            let waits = self.entries.values().any(|entry| entry.busy);
+            let waits = !self.busy.is_empty();
             let wait = self.heap.peek().map(|Reverse((at, ..))| node.clock.until(*at));
             let wait = if waits { Some(wait.unwrap_or(node.poll).min(node.poll)) } else { wait };
             tokio::select! {
                 biased;
                 () = node.reschedule.notified() => match node.take_attached() {
                     Some(attached) => self.take(attached),
-                    None => self.again(|_| true),
+                    None => self.again(),
                 },
                 mark = wakeups.changed(|marks| marks.runs, runs), if waits => {
                     runs = mark;
-                    self.again(|entry| entry.busy);
+                    self.again_if_busy();
                 }
                 () = sleep(&node, wait) => {
                     if self.heap.peek().is_none_or(|Reverse((at, ..))| *at > node.clock.now()) {
-                        self.again(|entry| entry.busy);
+                        self.again_if_busy();
                     }
                 }
             }
@@ -141,13 +143,17 @@ impl Scheduler {
         }
     }
 
-    /// Looks again at schedules that waited for something.
-    fn again(&mut self, which: impl Fn(&Entry) -> bool) {
-        let jobs = self.entries.iter().filter(|(_, entry)| which(entry)).map(|(job, _)| job.clone());
-        for job in jobs.collect::<Vec<_>>() {
-            if let Some(entry) = self.entries.get_mut(&job) {
-                entry.busy = false;
-            }
+    /// Looks again at all schedules.
+    fn again(&mut self) {
+        self.busy.clear();
+        for job in self.entries.keys().cloned().collect::<Vec<_>>() {
+            self.plan(&job);
+        }
+    }
+
+    /// Looks again at the schedules that wait for a run.
+    fn again_if_busy(&mut self) {
+        for job in std::mem::take(&mut self.busy) {
             self.plan(&job);
         }
     }
@@ -193,7 +199,7 @@ impl Scheduler {
             waiting: entry.state.waiting,
             now: self.node.clock.now(),
             paused,
-            busy: entry.busy,
+            busy: self.busy.contains(job),
         });
         let (schedule, cursor) = (job.clone(), entry.state.cursor);
         let fingerprint = declared.fingerprint.clone();
@@ -263,13 +269,15 @@ impl Scheduler {
         match firing {
             Firing::Fired { run, lease } => {
                 self.moved(job, &passed);
+                self.busy.remove(job);
                 self.set(job, |entry| {
                     entry.state.cursor = tick.tick;
                     entry.state.waiting = None;
-                    entry.busy = false;
                 });
                 let late_by = node.clock.now().since(tick.at);
                 let instant = tick.tick.timestamp();
+                let span = tracing::info_span!(target: "jobs", "tick", job = &**job, tick = %instant);
+                let _in_span = span.enter();
                 node.bus.say(Event::TickFired { job: job.to_string(), tick: instant, run, late_by });
                 node.bus.say(Event::RunStarted { job: job.to_string(), run, trigger: tick.trigger });
                 if let Some(lease) = lease {
@@ -294,16 +302,14 @@ impl Scheduler {
 
     fn busy(&mut self, job: &Arc<str>, passed: &[TickInfo], tick: FireTick) {
         self.moved(job, passed);
-        match tick.if_busy {
-            IfBusy::Skip => {
-                let (instant, reason) = (tick.tick.timestamp(), jobs_core::SkipReason::Overlap);
-                self.moved(job, &[TickInfo::passed(instant, instant, 1, Verdict::Skipped(reason))]);
-            }
-            IfBusy::Queue => self.set(job, |entry| {
-                entry.busy = true;
-                entry.state.waiting = Some(tick.tick);
-            }),
-            IfBusy::Wait | IfBusy::Fire => self.set(job, |entry| entry.busy = true),
+        if tick.if_busy == IfBusy::Skip {
+            let (instant, reason) = (tick.tick.timestamp(), jobs_core::SkipReason::Overlap);
+            self.moved(job, &[TickInfo::passed(instant, instant, 1, Verdict::Skipped(reason))]);
+            return;
+        }
+        self.busy.insert(job.clone());
+        if tick.if_busy == IfBusy::Queue {
+            self.set(job, |entry| entry.state.waiting = Some(tick.tick));
         }
     }
 

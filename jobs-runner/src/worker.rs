@@ -1,13 +1,10 @@
 //! One slot: it takes items of a job, one after the other, until there are none.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     attempt,
-    desk::{Desk, put_back, start_workers},
+    desk::{Desk, free_slot, put_back},
     lease::Taken,
     node::{Node, Phase},
 };
@@ -38,9 +35,8 @@ fn may_start(node: &Node, desk: &Desk, taken: &Taken, now: Duration) -> bool {
         && !desk.is_paused()
 }
 
-/// Frees the slot: for another job that waits for one, or for the dispatcher to fill.
+/// Leaves the desk, and frees the slot.
 fn leave(node: &Arc<Node>, desk: &Desk) {
-    node.running.fetch_sub(1, Ordering::AcqRel);
     if desk.is_idle() {
         node.set_active(&desk.job.id, false);
         // Something may have come in between.
@@ -48,11 +44,5 @@ fn leave(node: &Arc<Node>, desk: &Desk) {
             node.set_active(&desk.job.id, true);
         }
     }
-    for job in node.active() {
-        if let Some(desk) = node.desks.get(&job) {
-            start_workers(node, desk);
-        }
-    }
-    node.idle.notify_one();
-    node.kick.notify_one();
+    free_slot(node);
 }

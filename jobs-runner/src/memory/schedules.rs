@@ -55,7 +55,8 @@ impl State {
         let session = match known {
             Some(known) => {
                 let until = known.until.max(now + lease);
-                Session { lease, until, node, links, past, ..known }
+                let connected_at = if known.is_alive(now) { known.connected_at } else { now };
+                Session { lease, until, connected_at, node, links, past, ..known }
             }
             None => Session {
                 lease,
@@ -115,18 +116,18 @@ impl State {
         now: Millis,
     ) -> Vec<Firing> {
         let mut granting = Granting::new(want);
-        let fired = fires.into_iter().map(|fire| self.fire_one(session, fire, &mut granting, now));
+        let fired = fires.into_iter().map(|fire| self.fire_one(session, &fire, &mut granting, now));
         fired.collect()
     }
 
     fn fire_one(
         &mut self,
         session: Option<SessionId>,
-        fire: Fire,
+        fire: &Fire,
         granting: &mut Granting<'_>,
         now: Millis,
     ) -> Firing {
-        if let Some(answer) = self.refuse(session, &fire, now) {
+        if let Some(answer) = self.refuse(session, fire, now) {
             return answer;
         }
         let run = RunId::new(self.number(now).0);
@@ -143,7 +144,7 @@ impl State {
                 (Trigger::Manual, None, note.clone(), Some(*request))
             }
         };
-        self.begin(Made { run, trigger, tick, note, request }, &fire, now);
+        self.begin(Made { run, trigger, tick, note, request }, fire, now);
         let lease = session.and_then(|session| self.grant_first(&fire.job, run, session, granting, now));
         if let (Some(record), Some(session), Some(lease)) = (self.runs.get_mut(&run), session, &lease) {
             record.first = Some((session, lease.token));
