@@ -37,27 +37,33 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// A schedule never seen starts at the store's now; one whose fingerprint was never seen becomes current
     /// and moves the cursor to max(cursor, now); a superseded fingerprint becomes current again only when no
-    /// live session declares the current one. Sessions in `gone` are reaped at once.
+    /// live session declares the current one; a store remembers at least the last hundred. Sessions in `gone` are
+    /// reaped at once. A link with `was` takes over at once what belonged to that job, also from nodes that still
+    /// link it: left to them, a tick would fire under both names. A repeat by a live session that links the same
+    /// declares nothing, is answered with the same `past`, and does not begin its first lease anew.
     fn attach(&self, attach: Attach) -> StoreResult<'_, Attached>;
 
     /// Ends a session and gives back all that it leased, uncharged.
     fn detach(&self, session: SessionId) -> StoreResult<'_, ()>;
 
     /// Renews a session, whatever the number of its leases. One that has expired and that nobody reaped is
-    /// renewed, not lost.
+    /// renewed, not lost; it was cut off, so it counts as `reconnected` even if it does not say so.
     fn beat(&self, beat: Beat) -> StoreResult<'_, Pulse>;
 
     /// Fires ticks and manual runs: compare-and-set on the cursor, the verdicts of the ticks passed over, the
     /// run and its first item, each in one step. With `want`, the first leases come with the answer.
     ///
     /// Idempotent by (schedule, tick) and by the caller's `request`: a repeat by the same session gets the same
-    /// run and lease.
+    /// run, and the same lease while it is held; a tick is repeated until the next one of its schedule is fired, a
+    /// request as long as its run is kept. The first item is leased with the answer only if nothing of its job is
+    /// to be leased before it. What was refused leaves no trace: a repeat of it is decided anew.
     fn fire(&self, session: Option<SessionId>, fires: Vec<Fire>, want: Want) -> StoreResult<'_, Vec<Firing>>;
 
     /// Moves cursors over ticks that do not fire, with their verdicts. Idempotent by cursor.
     fn pass(&self, passes: Vec<Pass>) -> StoreResult<'_, Vec<Passing>>;
 
-    /// Stores what a query found, fenced by the fill item's lease. Idempotent by `seq`.
+    /// Stores what a query found, fenced by the fill item's lease. Idempotent by `seq`, the last one too: its
+    /// repeat is answered `Stored` as long as the run is kept, though the lease is settled.
     fn append(&self, append: Append) -> StoreResult<'_, Appended>;
 
     /// Settles items, then leases more. Idempotent by (session, lane, n).
@@ -66,16 +72,18 @@ pub trait Store: Send + Sync + 'static {
     /// Ends a run if filling is over and every item has ended; with `finish`, creates the finish item.
     fn complete(&self, run: RunId, finish: bool) -> StoreResult<'_, Completion>;
 
-    /// Cancels a run: its waiting items at once, its running ones when they are settled. `false` if it is over.
+    /// Cancels a run: its waiting items at once, its running ones when they are settled. `false` if it is over, or
+    /// all of its items have ended; `None` if there is none.
     fn cancel(&self, run: RunId) -> StoreResult<'_, Option<bool>>;
 
     /// Takes the items of expired sessions back, and ends items that no live build can decode.
     ///
-    /// Does nothing for a caller that has not been connected for one lease of its own: an outage of the store
-    /// by itself gives nobody's work to others.
+    /// Does nothing for a caller that has not been connected for one lease of its own, or that has expired itself:
+    /// an outage of the store by itself gives nobody's work to others.
     fn reap(&self, session: SessionId) -> StoreResult<'_, Reaped>;
 
-    /// Removes at most `limit` records that are past what their job keeps.
+    /// Removes at most `limit` records that are past what their job keeps, and cells that have expired. A run that
+    /// is not over is never removed; a dead item stays for its time, whatever becomes of its run.
     fn prune(&self, limit: usize) -> StoreResult<'_, usize>;
 
     /// Runs whose items have all ended and that nobody completed, at most `limit`.
@@ -87,8 +95,9 @@ pub trait Store: Send + Sync + 'static {
     /// The cells whose names begin with `prefix`, in the order of their names.
     fn list(&self, prefix: &str) -> StoreResult<'_, Vec<(String, Cell)>>;
 
-    /// Writes a cell if its version is still `expected` (0: there is none). Answers with the new version, or
-    /// with what is there instead.
+    /// Writes a cell if its version is still `expected` (0: there is none). Answers with the new version (0 if it
+    /// was removed), or with what is there instead. Nothing is written for an owner that is no session any more:
+    /// that is answered like a version that does not fit.
     fn put_if(&self, name: &str, expected: u64, put: PutCell) -> StoreResult<'_, Result<u64, Option<Cell>>>;
 
     /// Every job that is linked by a live session, or that has a schedule or items.
@@ -103,7 +112,7 @@ pub trait Store: Send + Sync + 'static {
     /// The verdicts of a schedule, newest first.
     fn ticks(&self, schedule: &str, limit: usize) -> StoreResult<'_, Vec<TickInfo>>;
 
-    /// Dead items, newest first.
+    /// Dead items, in the order of their deaths, newest first.
     fn dead(&self, filter: DeadFilter) -> StoreResult<'_, Vec<DeadItem>>;
 
     /// What wakes up a waiting runner or client. A hint: correctness never depends on it.
@@ -186,7 +195,8 @@ pub struct ScheduleState {
 pub struct Beat {
     /// The session.
     pub session: SessionId,
-    /// All leases it knows of, now and then: what the store has beyond them is an orphan and goes back.
+    /// All leases it knows of, now and then: what the store has beyond them is an orphan and goes back uncharged,
+    /// once it is older than the session's lease: the answer that carried a younger one may be on its way.
     pub held: Option<Vec<Token>>,
     /// Whether the store could not be reached for a while: the session reaps nobody for one lease from now.
     pub reconnected: bool,
@@ -270,6 +280,7 @@ pub enum IfBusy {
 
 /// What became of a fire.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all answers are of the large kind, and none is kept")]
 pub enum Firing {
     /// The run exists, and its first item is leased to the caller if it wanted it.
     Fired {
@@ -291,7 +302,7 @@ pub enum Firing {
         /// Why.
         note: String,
     },
-    /// The tick is later than the store's now: nothing was done.
+    /// The tick, or when it may fire, is later than the store's now: nothing was done.
     NotYet {
         /// How long until then.
         wait: Duration,
@@ -374,7 +385,8 @@ pub struct Settle {
     pub n: u64,
     /// How items ended.
     pub settlements: Vec<Settlement>,
-    /// What else to do, each in the step and under the guard of the settlement at that index.
+    /// What else to do, each in the step and under the guard of the settlement at that index: not if its lease is
+    /// lost, nor if nothing of it was still to be settled.
     pub effects: Vec<(usize, Effect)>,
     /// What to lease.
     pub want: Want,
@@ -452,8 +464,8 @@ pub struct JobWant {
     pub job: Arc<str>,
     /// Its free slots.
     pub slots: u32,
-    /// How many items a slot works off while the next call is under way, at least 1. A job that is limited
-    /// over the cluster or exclusive gets 1.
+    /// How many items a slot works off while the next call is under way, at least 1: `slots` × this are leased, in
+    /// as many leases as it takes. A job that is limited over the cluster or exclusive gets 1.
     pub per_slot: u32,
 }
 
@@ -473,7 +485,8 @@ pub struct Lease {
 pub struct Settled {
     /// The leases granted by this call.
     pub leases: Vec<Lease>,
-    /// Leases that were settled and are lost: nothing was changed for them.
+    /// Leases that were settled and are lost: nothing was changed for them. One of which every item was settled
+    /// before is among them or not.
     pub lost: Vec<Token>,
     /// Runs that may be over.
     pub ended: Vec<RunId>,
@@ -510,7 +523,8 @@ pub struct Reaped {
 /// A versioned named value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cell {
-    /// Grows with each write, from 1.
+    /// A number of the namespace's source: it grows with each write, and is not used again after the cell was
+    /// removed or has expired, so that whoever lost a lock cannot renew it.
     pub version: u64,
     /// What it holds.
     pub value: Value,

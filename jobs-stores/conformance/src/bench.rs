@@ -105,6 +105,19 @@ impl<'a> Bench<'a> {
         }
     }
 
+    /// The same store in another namespace.
+    pub(crate) fn namespace(&self, name: &str) -> Option<Arc<dyn Store>> {
+        self.store.namespace(name)
+    }
+
+    /// Does something in another store.
+    pub(crate) fn visit(&mut self, other: &Arc<dyn Store>, there: impl FnOnce(&mut Self) -> Check) -> Check {
+        let here = std::mem::replace(&mut self.store, other.clone());
+        let seen = there(self);
+        self.store = here;
+        seen
+    }
+
     // Sessions.
 
     pub(crate) fn attach(&mut self, session: SessionId, links: &[Link]) -> Check<Attached> {

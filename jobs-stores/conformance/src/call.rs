@@ -1,5 +1,7 @@
 //! The operations of a store as values, so that a wrapper can keep, change and repeat them.
 
+use std::sync::Arc;
+
 use jobs_core::{
     Append, Appended, Attach, Attached, Beat, BoxFuture, Cell, Completion, DeadFilter, DeadItem, Fire,
     Firing, JobRecord, Pass, Passing, Pulse, PutCell, Reaped, Reply, RunFilter, RunId, RunReport, SessionId,
@@ -97,6 +99,9 @@ pub trait Handle: Send + Sync + 'static {
 
     /// What wakes up those who wait.
     fn wakeups(&self) -> Wakeups;
+
+    /// The same in another namespace; `None` if there is only one.
+    fn namespace(&self, name: &str) -> Option<Arc<dyn Store>>;
 }
 
 /// A store made of something that answers operations.
@@ -203,5 +208,9 @@ impl<H: Handle> Store for Wrapper<H> {
 
     fn wakeups(&self) -> Wakeups {
         self.0.wakeups()
+    }
+
+    fn namespace(&self, name: &str) -> Option<Arc<dyn Store>> {
+        self.0.namespace(name)
     }
 }

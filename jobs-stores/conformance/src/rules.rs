@@ -164,6 +164,7 @@ macro_rules! __rules {
             tokens_grow_whatever_the_clock_says
             every_reply_carries_the_stores_time
             a_job_is_listed_with_what_waits
+            namespaces_share_nothing
         }
         crash {
             a_crash_between_any_two_operations_loses_nothing

@@ -127,6 +127,11 @@ impl Handle for Twice {
     fn wakeups(&self) -> Wakeups {
         self.inner.wakeups()
     }
+
+    /// Of what goes to another namespace each operation is sent once.
+    fn namespace(&self, name: &str) -> Option<Arc<dyn Store>> {
+        self.inner.namespace(name)
+    }
 }
 
 /// The copy that may arrive as well without changing anything: of what was refused a copy may still be accepted

@@ -77,7 +77,9 @@ fn append(bench: &mut Bench<'_>, life: &mut Life, seq: u64) -> Check {
 fn deliver(life: &mut Life, lease: &Lease) {
     match lease.chunk.header.stage {
         Stage::Work => {
-            numbers(lease).into_iter().for_each(|item| *life.delivered.entry(item).or_default() += 1)
+            for item in numbers(lease) {
+                *life.delivered.entry(item).or_default() += 1;
+            }
         }
         Stage::Finish => life.finished += 1,
         Stage::Fill => {}

@@ -61,7 +61,7 @@ pub(super) fn a_slot_gets_what_it_works_off(bench: &mut Bench<'_>) -> Check {
 
 pub(super) fn global_concurrency_is_exact(bench: &mut Bench<'_>) -> Check {
     let limited = Link { global_concurrency: Some(3), ..link(FAN) };
-    bench.attach(A, &[limited.clone()])?;
+    bench.attach(A, std::slice::from_ref(&limited))?;
     bench.attach(B, &[limited])?;
     bench.filled(A, FAN, 12)?;
     let held = bench.lease(A, 9)?;
@@ -75,7 +75,7 @@ pub(super) fn global_concurrency_is_exact(bench: &mut Bench<'_>) -> Check {
 
 pub(super) fn the_leases_of_an_expired_session_hold_no_slot(bench: &mut Bench<'_>) -> Check {
     let limited = Link { global_concurrency: Some(2), ..link(FAN) };
-    bench.attach(A, &[limited.clone()])?;
+    bench.attach(A, std::slice::from_ref(&limited))?;
     bench.attach(B, &[limited])?;
     bench.filled(A, FAN, 12)?;
     ensure_eq!(items(&bench.lease(A, 9)?), 2, "no more than the limit");

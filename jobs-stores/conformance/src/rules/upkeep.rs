@@ -127,3 +127,21 @@ pub(super) fn a_job_is_listed_with_what_waits(bench: &mut Bench<'_>) -> Check {
     ensure_eq!(listed, [(FAN, false, 5)], "a job that nobody links is kept and listed");
     Ok(())
 }
+
+pub(super) fn namespaces_share_nothing(bench: &mut Bench<'_>) -> Check {
+    bench.attach(A, &[link(FAN)])?;
+    bench.filled(A, FAN, 3)?;
+    bench.pause(FAN)?;
+    let Some(other) = bench.namespace("another") else { return Ok(()) };
+    bench.visit(&other, |bench| {
+        ensure_eq!(bench.ask(|store| store.jobs())?, [], "a job of another namespace is not listed");
+        ensure_eq!(bench.runs()?, [], "a run of another namespace is not listed");
+        ensure!(!bench.beat(A)?.alive, "a session of another namespace is not known");
+        bench.attach(A, &[link(FAN)])?;
+        ensure_eq!(bench.lease(A, 9)?, [], "an item of another namespace is not leased");
+        ensure_eq!(bench.beat(A)?.paused, [], "a pause of another namespace holds nothing");
+        bench.filled(A, FAN, 1).map(drop)
+    })?;
+    ensure_eq!(bench.runs()?.len(), 1, "a run of another namespace is not listed");
+    Ok(())
+}

@@ -33,6 +33,8 @@ pub(super) enum Kind {
     Acts(for<'a> fn(&'a Liar, Call) -> BoxFuture<'a, Outcome>),
     /// What is planted is changed.
     Plants(fn(&mut Chunk)),
+    /// All namespaces are one.
+    Shares,
 }
 
 impl Lie {
@@ -205,7 +207,7 @@ impl Handle for Liar {
                     Ok(reply)
                 }
                 Kind::Acts(lie) => lie(self, call).await,
-                Kind::Plants(_) => self.truly(call).await,
+                Kind::Plants(_) | Kind::Shares => self.truly(call).await,
             };
             self.notes().calls.push(asked);
             reply
@@ -214,6 +216,13 @@ impl Handle for Liar {
 
     fn wakeups(&self) -> Wakeups {
         self.inner.wakeups()
+    }
+
+    fn namespace(&self, name: &str) -> Option<Arc<dyn Store>> {
+        match self.lie.kind {
+            Kind::Shares => Some(self.inner.clone()),
+            _ => self.inner.namespace(name),
+        }
     }
 }
 

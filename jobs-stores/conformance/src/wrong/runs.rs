@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jobs_core::{Appended, Completion, End, Reply, RunState, Token};
 
-use super::liar::{Lie, ends, leases};
+use super::liar::{Kind, Lie, ends, leases};
 use crate::call::{Answer, Call};
 
 /// Another number for each, in the opposite order.
@@ -13,6 +13,7 @@ fn mirrored(token: &mut Token) {
 }
 
 pub(super) const LIES: &[Lie] = &[
+    Lie { rule: "namespaces_share_nothing", how: "knows one namespace alone", kind: Kind::Shares },
     Lie::answers("a_run_is_completed_once", "completes a run for each node that asks", |_, answer, _| {
         if let Answer::Complete(completion) = answer
             && let Completion::Already(report) = completion
