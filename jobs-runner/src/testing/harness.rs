@@ -18,7 +18,7 @@ type With = Arc<dyn Fn(RunnerBuilder) -> RunnerBuilder + Send + Sync>;
 /// Puts runners on virtual time together: exactly the groups it is given, a memory store, and nodes that share the
 /// instances.
 ///
-/// Starts at 2026-01-01T00:00:00Z, with one node, `a`. A single node has a lease of half an hour and hardly polls:
+/// Starts at 2026-01-01T00:00:00Z, with one node, `a`. A single node has a lease of two hours and hardly polls:
 /// nobody else could take over, and a year passes faster.
 #[must_use = "a harness does nothing before it is started"]
 pub struct Harness {
@@ -107,7 +107,7 @@ impl Harness {
         let build = move |name: &str| {
             let mut builder = RunnerBuilder::default().store(store.clone()).node(name);
             if single {
-                builder = builder.lease(Duration::from_secs(30 * 60));
+                builder = builder.lease(Duration::from_secs(2 * 3_600));
             }
             // A memory store always tells of work.
             builder = builder.poll_interval(Duration::from_secs(3_600));
