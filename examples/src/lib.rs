@@ -1,1 +1,1 @@
-//! One file per example: see `examples/`.
+//! Each example is one file beside this package's `Cargo.toml`, and one command: `cargo run --example quickstart`.
