@@ -2,6 +2,7 @@
 //! killed from outside. Users have the harness.
 
 use std::{
+    any::TypeId,
     future::poll_fn,
     pin::pin,
     sync::{
@@ -52,8 +53,12 @@ impl Simulated {
         Ok(Self { runner: builder.start_with(hooks).await?, gate })
     }
 
+    /// Leaves a builder these groups alone: two builds of one program can then be in one test.
+    pub fn only_groups(builder: RunnerBuilder, groups: &[(TypeId, &'static str)]) -> RunnerBuilder {
+        builder.only_types(groups.to_vec())
+    }
+
     /// The runner.
-    #[must_use]
     pub fn runner(&self) -> &Runner {
         &self.runner
     }
