@@ -1,6 +1,7 @@
 //! The memory store: everything in this process, gone with it.
 
 mod cells;
+mod filling;
 mod granting;
 mod items;
 mod job;

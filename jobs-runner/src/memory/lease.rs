@@ -1,5 +1,7 @@
 //! One lease: who holds which items, and which of them are settled.
 
+use std::ops::Range;
+
 use jobs_core::{Chunk, Millis, SessionId};
 
 #[derive(Debug)]
@@ -24,30 +26,26 @@ impl Held {
 
     /// Marks the items `from..to` as settled, and gives the stretches of them that were not: each item is settled
     /// at most once.
-    pub(super) fn settle(&mut self, from: u32, to: u32) -> Vec<Chunk> {
+    pub(super) fn settle(&mut self, from: u32, to: u32) -> Vec<Range<u32>> {
         let to = to.min(self.chunk.count());
-        if from == 0 && to == self.open && to == self.chunk.count() {
-            self.settled.fill(true);
-            self.open = 0;
-            return vec![self.chunk.clone()];
-        }
         let (mut stretches, mut at) = (Vec::new(), from);
         while at < to {
             let settled = |i: &u32| self.settled[*i as usize];
             let begin = (at..to).find(|i| !settled(i)).unwrap_or(to);
             let end = (begin..to).find(settled).unwrap_or(to);
             if begin < end {
-                stretches.push(self.chunk.range(begin, end));
                 self.settled[begin as usize..end as usize].fill(true);
                 self.open -= end - begin;
+                stretches.push(begin..end);
             }
             at = end;
         }
         stretches
     }
 
-    /// Takes all items that are not settled.
-    pub(super) fn rest(&mut self) -> Vec<Chunk> {
-        self.settle(0, self.chunk.count())
+    /// All items that are not settled.
+    pub(super) fn rest(mut self) -> Vec<Chunk> {
+        let stretches = self.settle(0, self.chunk.count());
+        stretches.into_iter().map(|stretch| self.chunk.range(stretch.start, stretch.end)).collect()
     }
 }

@@ -53,9 +53,9 @@ impl State {
     }
 
     fn give_back(&mut self, token: jobs_core::Token, over: &mut Vec<RunId>, now: Millis) {
-        if let Some(mut held) = self.forget(token) {
+        if let Some(held) = self.forget(token) {
             for chunk in held.rest() {
-                self.end(chunk, End::Back, over, now);
+                self.end_all(chunk, End::Back, over, now);
             }
         }
     }
@@ -80,7 +80,7 @@ impl State {
         let Some(session) = self.sessions.get(&id) else { return };
         let node = session.node.name.clone();
         for token in session.leases.clone() {
-            let Some(mut held) = self.forget(token) else { continue };
+            let Some(held) = self.forget(token) else { continue };
             for chunk in held.rest() {
                 reaped.items += u64::from(chunk.count());
                 self.after_crash(chunk, &node, reaped, now);
@@ -108,7 +108,7 @@ impl State {
                 return;
             }
         }
-        self.end(chunk, End::Back, &mut reaped.ended, now);
+        self.end_all(chunk, End::Back, &mut reaped.ended, now);
     }
 
     fn bury_undecodable(&mut self, reaped: &mut Reaped, now: Millis) {
@@ -202,7 +202,7 @@ impl State {
             self.stand(&job, &line);
         }
         for chunk in waiting {
-            self.end(chunk, End::Cancelled, &mut Vec::new(), now);
+            self.end_all(chunk, End::Cancelled, &mut Vec::new(), now);
         }
         self.review(id);
         self.marks.control += 1;

@@ -47,6 +47,13 @@ pub(super) const LIES: &[Lie] = &[
             }
         },
     ),
+    Lie::asks("items_are_leased_in_the_querys_order", "drops the last chunk of many", |call, _| {
+        if let Call::Append(append) = call
+            && append.bodies.len() == 4
+        {
+            append.bodies.pop();
+        }
+    }),
     Lie::asks("a_higher_priority_is_leased_first", "forgets priorities", |call, _| {
         for fire in fires(call) {
             fire.priority = 0;
