@@ -21,7 +21,16 @@ pub const fn one_instance_is_shared_by_all_threads<G: Send + Sync + 'static>() -
     TypeId::of::<G>
 }
 
-/// What a call borrows from while it runs. One value, so that generated code has one thing to drop.
+/// The instance as its own type.
+pub fn group<G: 'static>(group: &AnyGroup) -> &G {
+    let Some(group) = group.downcast_ref() else {
+        // The runner finds the instance by the `type_id` of the very block whose job it calls.
+        unreachable!("the instance of another group was given to `{}`", type_name::<G>())
+    };
+    group
+}
+
+/// What a call that outlives its caller borrows from. One value, so that generated code has one thing to drop.
 pub struct Call {
     group: AnyGroup,
     cx: JobContext,
@@ -37,11 +46,7 @@ impl Call {
     /// The instance.
     #[must_use]
     pub fn group<G: 'static>(&self) -> &G {
-        let Some(group) = self.group.downcast_ref() else {
-            // The runner finds the instance by the `type_id` of the very block whose job it calls.
-            unreachable!("the instance of another group was given to `{}`", type_name::<G>())
-        };
-        group
+        group(&self.group)
     }
 
     /// The context.

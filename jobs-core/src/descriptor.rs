@@ -127,7 +127,7 @@ pub struct JobDef {
 #[derive(Clone, Copy, Debug)]
 pub enum Handler {
     /// An `async fn`.
-    Async(fn(&AnyGroup, JobContext, &[u8]) -> Result<BoxFuture<'static, Finished>, DecodeError>),
+    Async(for<'a> fn(&'a AnyGroup, &'a JobContext, &[u8]) -> Result<BoxFuture<'a, Finished>, DecodeError>),
     /// A plain `fn`, to be called where blocking is allowed.
     Blocking(fn(&AnyGroup, JobContext, &[u8]) -> Result<BlockingCall, DecodeError>),
 }
@@ -139,7 +139,7 @@ pub type BlockingCall = Box<dyn FnOnce() -> Finished + Send>;
 #[derive(Clone, Copy, Debug)]
 pub enum Query {
     /// All at once: what it returns is drained into the sink.
-    Items(for<'a> fn(AnyGroup, JobContext, &'a mut dyn Sink) -> BoxFuture<'a, Result<(), BoxError>>),
+    Items(for<'a> fn(&'a AnyGroup, &'a JobContext, &'a mut dyn Sink) -> BoxFuture<'a, Result<(), BoxError>>),
     /// Page by page, from an encoded cursor.
     Page(fn(AnyGroup, JobContext, Option<Vec<u8>>) -> BoxFuture<'static, Result<FoundPage, BoxError>>),
     /// The same by a plain `fn`, to be called where blocking is allowed.

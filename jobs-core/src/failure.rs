@@ -118,11 +118,11 @@ impl Error for Marker {
 }
 
 fn is_fatal(error: &(dyn Error + 'static)) -> bool {
-    error.is::<Fatal>() || sources(error).any(|e| e.is::<Marker>())
+    error.is::<Fatal>() || sources(error).any(<dyn Error>::is::<Marker>)
 }
 
 fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(error.source(), |&e| e.source())
+    std::iter::successors(error.source(), |error| (*error).source())
 }
 
 #[cfg(test)]

@@ -123,6 +123,7 @@ mod tests {
     #[test]
     fn a_job_is_named_by_its_constant_or_its_id() {
         let owned = "digest.send".to_owned();
+        #[allow(clippy::needless_borrows_for_generic_args)]
         for named in [id(SEND), id(&SEND), id(&&SEND), id("digest.send"), id(&owned), id(&&*owned), id(owned)]
         {
             assert_eq!(named, SEND.id());

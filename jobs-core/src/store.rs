@@ -5,7 +5,7 @@
 //! at connect, so that a test can move it), and every reply carries it. What is in flight is recorded in leases
 //! alone, so nothing can disagree with them.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -175,6 +175,8 @@ pub struct Attached {
     pub schedules: BTreeMap<Arc<str>, ScheduleState>,
     /// Instants that were already past when they were first seen: they are recorded as missed.
     pub past: Vec<(Arc<str>, Millis)>,
+    /// What was taken back from the sessions that are gone.
+    pub reaped: Reaped,
     /// Other sessions, with how many items each holds and when its lease ends.
     pub others: Vec<(SessionId, Node, u64, Millis)>,
 }
@@ -559,7 +561,7 @@ pub struct JobRecord {
 }
 
 /// Why a store could not do what it was asked.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
     /// The URL names no store.
@@ -617,6 +619,13 @@ pub enum StoreError {
     /// Anything else.
     #[error("the store failed: {0}")]
     Backend(#[source] BoxError),
+}
+
+/// `main` prints an error's `Debug`.
+impl fmt::Debug for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 /// Since when a reply is out of date.

@@ -1,6 +1,10 @@
 //! What wakes up a waiting runner or client.
 
-use tokio::sync::watch;
+use std::{
+    future::poll_fn,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{self, Poll},
+};
 
 /// How often each kind of thing has happened in a store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,50 +18,66 @@ pub struct Marks {
 }
 
 /// The store's end: it marks what happens.
-#[derive(Clone, Debug)]
-pub struct Waker(watch::Sender<Marks>);
+///
+/// Who waits is woken in the order of waiting, so that a simulation wakes them in the same order every time; tokio's
+/// own channels spread their waiters by chance.
+#[derive(Clone, Debug, Default)]
+pub struct Waker(Arc<Mutex<Shared>>);
 
 /// The other end: it waits for marks. A hint: correctness never depends on one.
 #[derive(Clone, Debug)]
-pub struct Wakeups(watch::Receiver<Marks>);
+pub struct Wakeups(Arc<Mutex<Shared>>);
 
-impl Default for Waker {
-    fn default() -> Self {
-        Self(watch::Sender::new(Marks::default()))
-    }
+#[derive(Debug, Default)]
+struct Shared {
+    marks: Marks,
+    waiting: Vec<task::Waker>,
 }
 
 impl Waker {
     /// So much has happened so far.
     pub fn raise(&self, marks: Marks) {
-        self.0.send_if_modified(|seen| {
-            let raised = *seen != marks;
-            *seen = marks;
-            raised
-        });
+        let mut shared = lock(&self.0);
+        if shared.marks == marks {
+            return;
+        }
+        shared.marks = marks;
+        let waiting = std::mem::take(&mut shared.waiting);
+        drop(shared);
+        waiting.into_iter().for_each(task::Waker::wake);
     }
 
-    /// A receiver of what happens from now on.
+    /// A receiver of what happens.
     #[must_use]
     pub fn wakeups(&self) -> Wakeups {
-        Wakeups(self.0.subscribe())
+        Wakeups(self.0.clone())
     }
 }
 
 impl Wakeups {
-    /// Waits until `of` gives another number than it gave for `seen`, and gives it back. Never returns once the
-    /// store is gone: whoever waits also polls.
-    pub async fn changed(&mut self, of: impl Fn(&Marks) -> u64, seen: u64) -> u64 {
-        let marks = self.0.wait_for(|marks| of(marks) != seen).await.map(|marks| *marks);
-        match marks {
-            Ok(marks) => of(&marks),
-            Err(_) => std::future::pending().await,
-        }
+    /// Waits until `of` gives another number than it gave for `seen`, and gives it back.
+    pub async fn changed(&self, of: impl Fn(&Marks) -> u64, seen: u64) -> u64 {
+        poll_fn(|cx| {
+            let mut shared = lock(&self.0);
+            let now = of(&shared.marks);
+            if now != seen {
+                return Poll::Ready(now);
+            }
+            if !shared.waiting.iter().any(|waiting| waiting.will_wake(cx.waker())) {
+                shared.waiting.push(cx.waker().clone());
+            }
+            Poll::Pending
+        })
+        .await
     }
 
     /// What has happened so far.
     #[must_use]
     pub fn marks(&self) -> Marks {
-        *self.0.borrow()
+        lock(&self.0).marks
     }
+}
+
+fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

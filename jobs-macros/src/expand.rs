@@ -225,25 +225,33 @@ fn handler(method: &Call) -> TokenStream {
     let returns = quote_spanned!(end=> (#returns));
     let returns = quote_spanned!(start=> __jobs::Returns #returns #single);
     let finish = on_output(method, "finish", &quote!(#returns, __cx));
-    let (_, borrow) = kept();
-    let (variant, called) = if method.is_async {
+    if method.is_async {
         // rustc says at this span that the future is not `Send`.
         let span = method.method.span();
-        let hold = quote_spanned!(span=> __jobs::hold_only_what_is_send_across_an_await);
-        (quote!(Async), quote_spanned!(span=> #hold(async move { #borrow #finish })))
-    } else {
-        (quote!(Blocking), quote!(__jobs::Box::new(move || { #borrow #finish })))
-    };
+        let future =
+            quote_spanned!(span=> __jobs::hold_only_what_is_send_across_an_await(async move { #finish }));
+        return quote! {
+            __jobs::Handler::Async(|__any, __cx, __stored| {
+                #decode
+                let __group = __jobs::group::<Self>(__any);
+                __jobs::Ok(#future)
+            })
+        };
+    }
+    let (keep, borrow) = kept();
     quote! {
-        __jobs::Handler::#variant(|__any, __cx, __stored| {
+        __jobs::Handler::Blocking(|__any, __cx, __stored| {
             #decode
-            let __call = __jobs::Call::new(__any, __cx);
-            __jobs::Ok(#called)
+            #keep
+            __jobs::Ok(__jobs::Box::new(move || {
+                #borrow
+                #finish
+            }))
         })
     }
 }
 
-/// Keeps what a call borrows from, and borrows from that.
+/// Keeps what a call borrows from that outlives its caller, and borrows from that.
 fn kept() -> (TokenStream, TokenStream) {
     (
         quote!(let __call = __jobs::Call::new(&__any, __cx);),
@@ -269,24 +277,25 @@ fn query_def(method: &Call, item: &Type) -> TokenStream {
         };
     }
     let drain = on_output(method, "drain", &quote!(#for_item, #call, __sink));
-    let drain = quote_spanned! {span=>
-        __jobs::hold_only_what_is_send_across_an_await(async move { #borrow #drain.await })
-    };
+    let drain =
+        quote_spanned!(span=> __jobs::hold_only_what_is_send_across_an_await(async move { #drain.await }));
+    let begin = quote!(let __group = __jobs::group::<Self>(__any););
     if method.is_async {
-        return quote!(__jobs::Query::Items(|__any, __cx, __sink| { #keep #drain }));
+        return quote!(__jobs::Query::Items(|__any, __cx, __sink| { #begin #drain }));
     }
     // A plain `fn` may return a stream, which is made without blocking; which one it is, its type tells.
     let is_blocking = on_output(method, "is_blocking", &quote!(#for_item, &|| #call));
     let blocking = on_output(method, "drain_blocking", &quote!(#for_item, #call, __push));
     quote! {
         __jobs::Query::Items(|__any, __cx, __sink| {
-            #keep
-            let blocking = {
-                #borrow
-                #is_blocking
-            };
-            if blocking {
-                __jobs::Sink::push_blocking(__sink, __jobs::Box::new(move |__push| { #borrow #blocking }))
+            #begin
+            if #is_blocking {
+                let __cx = __jobs::Clone::clone(__cx);
+                #keep
+                __jobs::Sink::push_blocking(__sink, __jobs::Box::new(move |__push| {
+                    #borrow
+                    #blocking
+                }))
             } else {
                 #drain
             }

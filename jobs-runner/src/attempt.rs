@@ -43,8 +43,8 @@ pub(crate) struct Bound {
 }
 
 /// A handler with its arguments.
-enum Call {
-    Async(BoxFuture<'static, Finished>),
+enum Call<'a> {
+    Async(BoxFuture<'a, Finished>),
     Blocking(BlockingCall),
 }
 
@@ -62,7 +62,7 @@ pub(crate) async fn run(node: &Arc<Node>, desk: &Desk, taken: &Taken, began: Dur
 
     // What decodes is the user's code too.
     let called = catch_unwind(AssertUnwindSafe(|| match handler {
-        Handler::Async(call) => call(instance, cx.clone(), payload).map(Call::Async),
+        Handler::Async(call) => call(instance, &cx, payload).map(Call::Async),
         Handler::Blocking(call) => call(instance, cx.clone(), payload).map(Call::Blocking),
     }));
     let ended = match called {

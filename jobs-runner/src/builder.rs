@@ -192,7 +192,7 @@ impl RunnerBuilder {
             tasks: hooks.tasks,
         }));
         let mut banner = Banner::new(&node, &opened.title);
-        let attached =
+        let mut attached =
             attach(&node, hooks.gone).await.map_err(|error| StartError::new(vec![error.into()]))?;
         banner.found(&node, &attached);
         if !hooks.quiet {
@@ -200,6 +200,7 @@ impl RunnerBuilder {
         }
         let store: Arc<dyn Store> = opened.store;
         let client = Client::of_runner(store, node.env.clone(), node.poll);
+        node.reaped(std::mem::take(&mut attached.reaped)).await;
         Ok(Runner::started(node, client, attached, self.grace))
     }
 

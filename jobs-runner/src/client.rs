@@ -305,7 +305,7 @@ impl RunHandle {
     /// # Errors
     /// [`ClientError::NotFound`] if it was pruned meanwhile, or if the store does not answer.
     pub async fn wait(&self) -> Result<RunReport, ClientError> {
-        let mut wakeups = self.client.store()?.wakeups();
+        let wakeups = self.client.store()?.wakeups();
         loop {
             let seen = wakeups.marks().runs;
             let report = self.client.report(self.run).await?;

@@ -22,7 +22,7 @@ const LANE: u32 = 0;
 
 /// Settles and leases until the runner has ended.
 pub(crate) async fn run(node: Arc<Node>) {
-    let mut wakeups = node.store.wakeups();
+    let wakeups = node.store.wakeups();
     let (mut n, mut seen, mut next_due) = (0, wakeups.marks().work, None);
     // What was leased last may not have been all.
     let mut more = true;
@@ -51,7 +51,8 @@ pub(crate) async fn run(node: Arc<Node>) {
             if node.phase() == Phase::Ended && !node.is_busy() {
                 return;
             }
-            more = false;
+            // A slot that is freed, or trust that is won back, is told of; until then nothing is due.
+            (more, next_due) = (false, None);
             continue;
         }
         n += 1;

@@ -148,7 +148,7 @@ fn literal(type_name: &str) -> String {
 }
 
 /// Why a client's call was not done.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
     /// The store knows no such job.
@@ -200,6 +200,13 @@ pub enum ClientError {
     Store(#[from] StoreError),
 }
 
+/// `main` prints an error's `Debug`.
+impl fmt::Debug for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 impl ClientError {
     pub(crate) fn no_run(run: RunId) -> Self {
         Self::NotFound { id: run.to_string() }
@@ -214,7 +221,7 @@ fn did_you_mean(suggestion: &Option<String>) -> String {
 }
 
 /// How a runner ended that did not end well.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ShutdownError {
     /// Attempts were still running when the grace was over; they were broken off, and are done again.
@@ -228,4 +235,11 @@ pub enum ShutdownError {
     /// A second signal came, or a blocking handler did not end.
     #[error("the runner was ended by force")]
     Forced,
+}
+
+/// `main` prints an error's `Debug`.
+impl fmt::Debug for ShutdownError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }

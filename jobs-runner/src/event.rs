@@ -303,7 +303,7 @@ fn trace(event: &Event) {
             at!(INFO, "tick fired", job = job, tick = %tick, run = run.number(), late_by_ms = late_by.as_millis());
         }
         Event::TickSkipped { job, tick, reason } => {
-            at!(INFO, "tick skipped", job = job, tick = %tick, reason = ?reason)
+            at!(INFO, "tick skipped", job = job, tick = %tick, reason = ?reason);
         }
         Event::TicksMissed { job, first, last, count } => {
             at!(WARN, "ticks missed", job = job, first = %first, last = %last, count = count);
@@ -312,7 +312,7 @@ fn trace(event: &Event) {
             at!(INFO, "run started", job = job, run = run.number(), trigger = ?trigger);
         }
         Event::RunFilled { job, run, total } => {
-            at!(INFO, "run filled", job = job, run = run.number(), total = total)
+            at!(INFO, "run filled", job = job, run = run.number(), total = total);
         }
         Event::RunFinished(report) => {
             let counts = report.counts;

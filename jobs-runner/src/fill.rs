@@ -80,8 +80,8 @@ pub(crate) async fn run(node: Arc<Node>, desk: Arc<Desk>, held: Arc<Held>) {
 }
 
 type ItemsQuery = for<'a> fn(
-    jobs_core::descriptor::AnyGroup,
-    JobContext,
+    &'a jobs_core::descriptor::AnyGroup,
+    &'a JobContext,
     &'a mut dyn Sink,
 ) -> BoxFuture<'a, Result<(), BoxError>>;
 
@@ -95,7 +95,7 @@ async fn staged(
     let (node, held) = (&appends.node, &appends.held);
     let mut sink = FillSink { appends, last: None };
     let ended = {
-        let query = query(appends.desk.job.instance.clone(), cx.clone(), &mut sink);
+        let query = query(&appends.desk.job.instance, cx, &mut sink);
         let _entry = node.attempts.enter(held, cx);
         let span = tracing::debug_span!(target: "jobs", "query", job = cx.job(), attempt = cx.attempt());
         let mut query = std::pin::pin!(attempt::unwinding(query).instrument(span));

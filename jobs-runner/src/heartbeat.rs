@@ -11,7 +11,7 @@ const NAMED_EVERY: u32 = 10;
 
 /// Beats until the runner has ended.
 pub(crate) async fn run(node: Arc<Node>) {
-    let mut wakeups = node.store.wakeups();
+    let wakeups = node.store.wakeups();
     let (mut control, mut beats, mut failed) = (wakeups.marks().control, 0_u32, false);
     loop {
         let wait = if failed { Duration::from_millis(200) } else { interval(&node) };

@@ -4,16 +4,16 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use jobs_core::{
-    Attach, Attached, Completion, Delivery, Lease, Millis, RunId, SessionId, Store, StoreError, StoreResult,
-    Token, Want, covers,
+    Attach, Attached, Completion, Delivery, Lease, Millis, Reaped, RunId, SessionId, Store, StoreError,
+    StoreResult, Token, Want, covers,
 };
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use crate::{
     attempts::Attempts,
@@ -44,7 +44,8 @@ pub(crate) struct Node {
     pub(crate) outbox: Outbox,
     pub(crate) attempts: Attempts,
     /// How far the runner is.
-    pub(crate) phase: watch::Sender<Phase>,
+    phase: AtomicU8,
+    phase_changed: Notify,
     /// What handlers see of it.
     pub(crate) shutting_down: Arc<AtomicBool>,
     /// Tells the dispatcher that there is room, or work.
@@ -97,8 +98,9 @@ impl std::ops::Deref for Stored {
 
 /// How far a runner is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
 pub(crate) enum Phase {
-    Running,
+    Running = 0,
     /// No ticks, no new leases; what runs may end.
     Draining,
     /// All is settled.
@@ -137,7 +139,8 @@ impl Node {
             tasks,
             outbox: Outbox::default(),
             attempts: Attempts::default(),
-            phase: watch::Sender::new(Phase::Running),
+            phase: AtomicU8::new(Phase::Running as u8),
+            phase_changed: Notify::new(),
             shutting_down: Arc::default(),
             kick: Notify::new(),
             idle: Notify::new(),
@@ -213,22 +216,29 @@ impl Node {
     }
 
     pub(crate) fn phase(&self) -> Phase {
-        *self.phase.borrow()
+        match self.phase.load(Ordering::Acquire) {
+            0 => Phase::Running,
+            1 => Phase::Draining,
+            _ => Phase::Ended,
+        }
     }
 
     /// Takes a phase, if it is later than the one there is.
     pub(crate) fn enter(&self, phase: Phase) {
-        self.phase.send_if_modified(|now| {
-            let later = phase > *now;
-            *now = phase.max(*now);
-            later
-        });
+        self.phase.fetch_max(phase as u8, Ordering::AcqRel);
+        self.phase_changed.notify_waiters();
     }
 
     /// Waits for a phase.
     pub(crate) async fn reached(&self, phase: Phase) {
-        // The sender lives as long as the node.
-        let _ = self.phase.subscribe().wait_for(|now| *now >= phase).await;
+        loop {
+            // The waiter is made before the phase is read: a change in between finds it.
+            let changed = self.phase_changed.notified();
+            if self.phase() >= phase {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// Ends runs of which nothing is left to do.
@@ -265,6 +275,17 @@ impl Node {
         if self.store.detach(self.session).await.is_err() {
             tracing::warn!(target: "jobs", "the store does not answer; the session ends with its lease");
         }
+    }
+
+    /// Says what was taken back from dead nodes, and ends the runs that it was the last of.
+    pub(crate) async fn reaped(&self, reaped: Reaped) {
+        for node in reaped.nodes {
+            self.bus.say(Event::NodeLost { node });
+        }
+        for (job, run, item, failure) in reaped.dead {
+            self.bus.say(Event::ItemDead { job: job.to_string(), run, item, failure });
+        }
+        self.complete(reaped.ended).await;
     }
 
     // What is held.

@@ -32,7 +32,7 @@ impl Outbox {
         waiting.items += to - from;
         match waiting.settlements.last_mut() {
             Some(last) if last.token == token && last.to == from && plain(&last.end) && last.end == end => {
-                last.to = to
+                last.to = to;
             }
             _ => waiting.settlements.push(Settlement { token, from, to, end }),
         }

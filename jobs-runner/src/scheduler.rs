@@ -8,7 +8,7 @@ use std::{
 
 use jobs_core::{
     Attached, Cause, Due, Fire, FireTick, Firing, IfBusy, Millis, Pass, Passing, ScheduleState, TickInfo,
-    Verdict, decide,
+    Trigger, Verdict, decide,
 };
 
 use crate::{
@@ -29,6 +29,8 @@ struct Entry {
     generation: u64,
     /// Another declaration is in force.
     stale: bool,
+    /// The tick that fired last was caught up.
+    catching_up: bool,
 }
 
 /// Fires ticks until the runner drains.
@@ -82,7 +84,7 @@ impl Scheduler {
             if stale {
                 node.set_stale();
             }
-            let entry = Entry { desk: desk.clone(), state, generation, stale };
+            let entry = Entry { desk: desk.clone(), state, generation, stale, catching_up: false };
             self.entries.insert(job.clone(), entry);
             self.plan(job);
         }
@@ -107,7 +109,7 @@ impl Scheduler {
 
     async fn follow(&mut self) {
         let node = self.node.clone();
-        let mut wakeups = node.store.wakeups();
+        let wakeups = node.store.wakeups();
         let mut runs = wakeups.marks().runs;
         loop {
             let due = self.due(node.clock.now());
@@ -200,6 +202,7 @@ impl Scheduler {
             now: self.node.clock.now(),
             paused,
             busy: self.busy.contains(job),
+            catching_up: entry.catching_up,
         });
         let (schedule, cursor) = (job.clone(), entry.state.cursor);
         let fingerprint = declared.fingerprint.clone();
@@ -271,6 +274,7 @@ impl Scheduler {
                 self.moved(job, &passed);
                 self.busy.remove(job);
                 self.set(job, |entry| {
+                    entry.catching_up = tick.trigger == Trigger::CatchUp;
                     entry.state.cursor = tick.tick;
                     entry.state.waiting = None;
                 });

@@ -2,15 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{
-    event::Event,
-    node::{Node, Phase},
-};
+use crate::node::{Node, Phase};
 
 /// So much is done in one round.
 const SHARE: usize = 1_000;
 
-/// Does its share as often as it beats, until the runner drains.
+/// Does its share as often as it beats, and ends runs as often as it polls, until the runner drains.
 pub(crate) async fn run(node: Arc<Node>) {
     tokio::select! {
         biased;
@@ -20,22 +17,28 @@ pub(crate) async fn run(node: Arc<Node>) {
 }
 
 async fn keep_up(node: &Node) {
+    let mut last_share = node.env.uptime();
     loop {
-        let until = node.env.uptime() + node.env.about((node.lease / 5).max(Duration::from_millis(100)));
-        while node.env.uptime() < until {
-            node.env.sleep(until.saturating_sub(node.env.uptime())).await;
-        }
-        let reaped = node.persist(|store| store.reap(node.session)).await;
-        for name in reaped.nodes {
-            node.bus.say(Event::NodeLost { node: name });
-        }
-        for (job, run, item, failure) in reaped.dead {
-            node.bus.say(Event::ItemDead { job: job.to_string(), run, item, failure });
-        }
-        node.complete(reaped.ended).await;
+        rest(node, node.poll).await;
         // Whoever ended the last item of a run may have died before it could say so.
         let ended = node.persist(|store| store.completable(SHARE)).await;
         node.complete(ended).await;
-        node.persist(|store| store.prune(SHARE)).await;
+        if node.env.uptime().saturating_sub(last_share) >= node.lease / 5 {
+            last_share = node.env.uptime();
+            let reaped = node.persist(|store| store.reap(node.session)).await;
+            node.reaped(reaped).await;
+            node.persist(|store| store.prune(SHARE)).await;
+        }
+    }
+}
+
+async fn rest(node: &Node, time: Duration) {
+    let until = node.env.uptime() + node.env.about(time.min(node.lease / 5));
+    loop {
+        let left = until.saturating_sub(node.env.uptime());
+        if left.is_zero() {
+            return;
+        }
+        node.env.sleep(left).await;
     }
 }

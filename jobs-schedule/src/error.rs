@@ -15,7 +15,7 @@ use crate::Field;
 /// assert_eq!(error.kind(), jobs_schedule::ScheduleErrorKind::OutOfRange);
 /// assert_eq!(error.to_string(), "25 is out of range for the hour, at column 3; write 0-23");
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ScheduleError {
     kind: ScheduleErrorKind,
     field: Option<Field>,
@@ -102,6 +102,13 @@ impl ScheduleError {
     /// The sort of mistake.
     pub fn kind(&self) -> ScheduleErrorKind {
         self.kind
+    }
+}
+
+/// `main` prints an error's `Debug`.
+impl fmt::Debug for ScheduleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

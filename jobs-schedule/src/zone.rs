@@ -1,7 +1,7 @@
 //! Time zones by IANA name, checked against a compiled-in list of names without any zone data.
 
-use crate::suggest::nearest;
 use crate::error::{ScheduleError, ScheduleErrorKind as Kind, quoted};
+use crate::suggest::nearest;
 use crate::zone_names::ZONE_NAMES;
 
 /// Checks that a name is in the IANA database; upper and lower case are alike, as they are to `jiff`.

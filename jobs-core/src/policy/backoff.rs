@@ -27,7 +27,7 @@ impl Waits {
         };
         let wait = self.retry_delay.saturating_mul(times).min(self.max_retry_delay);
         // The top 32 bits as a share of a quarter: `wait` is at most some hundred years, so nothing overflows.
-        let quarter = wait.as_nanos() / 4 * u128::from(random >> 32) >> 32;
+        let quarter = (wait.as_nanos() / 4 * u128::from(random >> 32)) >> 32;
         let jitter = Duration::from_nanos(u64::try_from(quarter).unwrap_or(u64::MAX));
         wait.saturating_add(jitter).min(self.max_retry_delay)
     }

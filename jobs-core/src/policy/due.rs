@@ -30,6 +30,8 @@ pub struct Due<'a> {
     pub paused: bool,
     /// Whether the last run was found busy.
     pub busy: bool,
+    /// Whether the tick that fired last was caught up.
+    pub catching_up: bool,
 }
 
 /// What to do with the ticks that are due.
@@ -72,16 +74,11 @@ pub fn decide(due: &Due<'_>) -> Decision {
     if let Some(tick) = caught_up {
         return Decision { passed: passed.0, fire: Some(due.late(tick)), again: false };
     }
-    let mut on_time = on_time.into_iter().peekable();
-    // A newer tick takes the place of one that waits, while the last run is still busy.
-    while due.busy && due.policy.overlap == Overlap::Queue {
-        let Some(tick) = on_time.next() else { break };
-        if on_time.peek().is_none() {
-            return Decision { passed: passed.0, fire: Some(due.on_time(tick)), again: false };
-        }
-        passed.extend([tick], Verdict::Skipped(SkipReason::Replaced));
-    }
-    let fire = on_time.next().map(|tick| due.on_time(tick));
+    // While the last run is still busy, a newer tick takes the place of one that waits.
+    let replaces = due.busy && due.policy.overlap == Overlap::Queue;
+    let (replaced, rest) = on_time.split_at(if replaces { on_time.len().saturating_sub(1) } else { 0 });
+    passed.extend(replaced.iter().copied(), Verdict::Skipped(SkipReason::Replaced));
+    let fire = rest.first().map(|tick| due.on_time(*tick));
     Decision { again: more && fire.is_none(), passed: passed.0, fire }
 }
 
@@ -149,7 +146,10 @@ impl Due<'_> {
         let at = self.timetable.fires_at(tick);
         let late = self.now.since(at) > self.policy.late_after;
         let verdict = if late { Verdict::Late } else { Verdict::Fired };
-        FireTick { tick, at, verdict, trigger: Trigger::Schedule, if_busy: if_busy(self.policy.overlap) }
+        // The tick that ends a catch-up comes after those caught up, as they come after one another.
+        let last = self.catching_up && self.policy.catch_up == CatchUp::All;
+        let if_busy = if last { IfBusy::Wait } else { if_busy(self.policy.overlap) };
+        FireTick { tick, at, verdict, trigger: Trigger::Schedule, if_busy }
     }
 }
 
@@ -208,7 +208,7 @@ mod tests {
     }
 
     fn decide(case: &Case) -> Decision {
-        let policy = Policy::resolve(&[case.options.clone()], false).unwrap();
+        let policy = Policy::resolve(std::slice::from_ref(&case.options), false).unwrap();
         let schedule: Schedule = "* * * * *".parse().unwrap();
         let timetable = Timetable::new("g.j".into(), schedule, policy.jitter);
         super::decide(&Due {
@@ -219,6 +219,7 @@ mod tests {
             now: Millis(case.now),
             paused: case.paused,
             busy: case.busy,
+            catching_up: false,
         })
     }
 
@@ -348,6 +349,7 @@ mod tests {
             now: Millis(year),
             paused: false,
             busy: false,
+            catching_up: false,
         };
         let mut dropped = 0;
         let fired = loop {

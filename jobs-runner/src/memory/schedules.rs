@@ -29,20 +29,21 @@ struct Made {
 
 impl State {
     pub(super) fn attach(&mut self, attach: Attach, now: Millis) -> Attached {
-        for gone in &attach.gone {
-            self.bring_back(*gone, &mut Default::default(), now);
-        }
         let mut attached = Attached::default();
+        for gone in &attach.gone {
+            self.bring_back(*gone, &mut attached.reaped, now);
+        }
         let known = self.sessions.remove(&attach.session);
         let again = known.as_ref().is_some_and(|known| attach.links.iter().eq(known.links.values()));
         let mut past = known.as_ref().map(|known| known.past.clone()).unwrap_or_default();
         for link in &attach.links {
-            // A repeat declares nothing: it may come after what others have declared since.
+            // A repeat changes nothing, for it may come after what others have said since; but for a declaration
+            // that nobody declares any more, which an older one may follow now.
             if !again {
                 self.rename(link, now);
                 self.job(&link.job).link = link.clone();
-                past.extend(self.declare(link, now).map(|instant| (link.job.clone(), instant)));
             }
+            past.extend(self.declare(link, now).map(|instant| (link.job.clone(), instant)));
             let cursor = self.jobs.get(&link.job).and_then(|job| job.schedule.as_ref());
             if let (Some(_), Some(cursor)) = (&link.schedule, cursor) {
                 attached.schedules.insert(link.job.clone(), cursor.state.clone());
@@ -98,12 +99,13 @@ impl State {
         if !take {
             return None;
         }
+        let first = current.is_none_or(|cursor| !cursor.was(fingerprint));
         let job = self.job(&link.job);
         let cursor = job.schedule.get_or_insert_with(|| Cursor::new(now, fingerprint.clone()));
         if cursor.state.fingerprint != *fingerprint {
             cursor.redeclare(fingerprint, now);
         }
-        let past = declared.instant.filter(|instant| *instant <= now)?;
+        let past = declared.instant.filter(|instant| first && *instant <= now)?;
         cursor.record([TickInfo::passed(past.timestamp(), past.timestamp(), 1, Verdict::Missed)]);
         Some(past)
     }

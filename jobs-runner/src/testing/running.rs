@@ -100,7 +100,6 @@ impl Running {
     ///
     /// # Panics
     /// If there is no such node.
-    #[must_use]
     pub fn runner(&self, node: &str) -> &Runner {
         &self.life(node).runner
     }

@@ -1,8 +1,9 @@
 //! Virtual time: tokio's paused clock, which jumps only while somebody advances it.
 
 use std::{
+    cell::{Cell, RefCell},
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicU64, Ordering},
         mpsc,
     },
@@ -12,8 +13,6 @@ use std::{
 use jiff::Timestamp;
 use jobs_core::Millis;
 use tokio::time::Instant;
-
-use crate::node::lock;
 
 /// So many turns of the runtime without a step of the store mean that nothing is left to run.
 const QUIET_TURNS: u32 = 100;
@@ -25,21 +24,26 @@ pub(super) struct Time {
     began: Instant,
     /// Steps of the store, which tell that something still runs.
     steps: Arc<AtomicU64>,
-    /// While it is there, time stands still.
-    still: Mutex<Option<mpsc::Sender<()>>>,
+}
+
+thread_local! {
+    /// While it is there, time stands still: for all harnesses of a test, which share the runtime's clock.
+    static STILL: RefCell<Option<mpsc::Sender<()>>> = const { RefCell::new(None) };
+    static HARNESSES: Cell<usize> = const { Cell::new(0) };
 }
 
 impl Time {
     /// Stops tokio's clock, if it is not stopped.
     pub(super) async fn stop(at: Timestamp) -> Self {
+        // A harness that is there has stopped it, and would keep the next lines from moving it.
+        release();
         if !is_paused() {
             tokio::time::pause();
         }
         align().await;
-        let (steps, still) = (Arc::default(), Mutex::default());
-        let time = Self { base: at.into(), began: Instant::now(), steps, still };
-        time.hold();
-        time
+        HARNESSES.set(HARNESSES.get() + 1);
+        hold();
+        Self { base: at.into(), began: Instant::now(), steps: Arc::default() }
     }
 
     pub(super) fn now(&self) -> Millis {
@@ -55,23 +59,12 @@ impl Time {
         }
     }
 
-    /// An open blocking task keeps tokio's paused clock from jumping.
-    fn hold(&self) {
-        let (sender, receiver) = mpsc::channel::<()>();
-        tokio::task::spawn_blocking(move || receiver.recv());
-        *lock(&self.still) = Some(sender);
-    }
-
-    fn release(&self) {
-        lock(&self.still).take();
-    }
-
     /// Lets time run, from one timer to the next, until a future is ready; and what is due then be done.
     pub(super) async fn run_until<T>(&self, future: impl Future<Output = T>) -> T {
         self.settle().await;
-        self.release();
+        release();
         let value = future.await;
-        self.hold();
+        hold();
         self.settle().await;
         value
     }
@@ -100,8 +93,22 @@ impl Time {
 
 impl Drop for Time {
     fn drop(&mut self) {
-        self.release();
+        HARNESSES.set(HARNESSES.get() - 1);
+        if HARNESSES.get() == 0 {
+            release();
+        }
     }
+}
+
+/// An open blocking task keeps tokio's paused clock from jumping.
+fn hold() {
+    let (sender, receiver) = mpsc::channel::<()>();
+    tokio::task::spawn_blocking(move || receiver.recv());
+    STILL.set(Some(sender));
+}
+
+fn release() {
+    STILL.take();
 }
 
 /// Moves to a whole millisecond of tokio's timers, which go off on those alone; a paused clock keeps the fraction at

@@ -380,7 +380,7 @@ fn shop() -> AnyGroup {
 async fn query_of(job: &str) -> (Vec<Body>, Result<(), BoxError>) {
     let mut found = Collected::default();
     let ended = match find("queries", job).query.unwrap() {
-        Query::Items(query) => query(shop(), JobContext::test(), &mut found).await,
+        Query::Items(query) => query(&shop(), &JobContext::test(), &mut found).await,
         Query::Page(_) | Query::BlockingPage(_) => panic!("`{job}` is paged"),
     };
     (found.0, ended)
@@ -404,7 +404,7 @@ async fn page_of(job: &str, cursor: Option<&str>) -> Result<FoundPage, BoxError>
 /// How an attempt ends, in short.
 async fn attempt(instance: &AnyGroup, def: &JobDef, item: &[u8], cx: JobContext) -> String {
     let finished = match def.handler {
-        Handler::Async(call) => match call(instance, cx, item) {
+        Handler::Async(call) => match call(instance, &cx, item) {
             Ok(future) => future.await,
             Err(error) => return error.to_string(),
         },
