@@ -500,9 +500,7 @@ async fn timeout_bounds_an_item_and_max_compute_time_never_does() -> Result<()> 
 
 #[tokio::test]
 async fn max_compute_time_bounds_a_query_and_timeout_does_not() -> Result<()> {
-    for (job, what, bound) in
-        [("endless.query", "query", MINUTE * 5), ("endless.stream", "stream", HOUR)]
-    {
+    for (job, what, bound) in [("endless.query", "query", MINUTE * 5), ("endless.stream", "stream", HOUR)] {
         let dropped = Log::default();
         let t = Harness::new().provide(Endless { dropped: dropped.clone() }).start().await?;
         let run = t.client().run(job).await?;
@@ -669,7 +667,11 @@ async fn a_query_that_fails_for_good_fails_the_run_with_its_errors() -> Result<(
         let report = t.run(job).await?;
         assert_eq!((report.state, report.counts.total), (RunState::Failed, 0), "{job}");
         assert_eq!((queries.len(), items.len()), (calls, 0), "{job}");
-        assert_eq!(report.errors.iter().map(|group| group.count).sum::<u64>(), calls as u64, "{job}: {report:?}");
+        assert_eq!(
+            report.errors.iter().map(|group| group.count).sum::<u64>(),
+            calls as u64,
+            "{job}: {report:?}"
+        );
         let failed = report.ok().unwrap_err().to_string();
         assert!(failed.contains("its query failed for good") && failed.contains(job), "{failed}");
     }
@@ -831,7 +833,8 @@ async fn a_dead_item_has_its_payload_and_the_error_of_each_attempt() -> Result<(
     assert_eq!(item.payload, serde_json::json!([7, "seven"]));
     assert_eq!((&*item.job, item.run), ("fates.payload", Some(report.id)));
     assert_eq!(item.id.to_string(), format!("{}-0", report.id));
-    let told: Vec<_> = item.attempts.iter().map(|f| (f.attempt, &*f.message, &*f.chain[0], &*f.node)).collect();
+    let told: Vec<_> =
+        item.attempts.iter().map(|f| (f.attempt, &*f.message, &*f.chain[0], &*f.node)).collect();
     assert_eq!(told, [(1, "failure 1", "cause 1", "a"), (2, "failure 2", "cause 2", "a")]);
     assert_eq!(item.attempts[0].retry_at.map(|at| at > item.attempts[0].at), Some(true));
     assert_eq!(item.attempts[1].retry_at, None);

@@ -297,10 +297,7 @@ impl Items {
 
     #[query("enum")]
     async fn q_enum(&self) -> Vec<Letter> {
-        vec![
-            Letter::Post { to: "Rome".into() },
-            Letter::Mail(Address { user: "ann".into(), host: None }),
-        ]
+        vec![Letter::Post { to: "Rome".into() }, Letter::Mail(Address { user: "ann".into(), host: None })]
     }
     #[job("enum")]
     async fn letter(&self, letter: Letter) {
@@ -346,10 +343,7 @@ async fn items_of_every_kind_arrive_as_they_were_found() -> Result<()> {
         ("items.stream-of-vec", &["[1] 0", "[2, 3] 1"]),
         ("items.option", &["Some(1)", "None", "Some(3)"]),
         ("items.unit", &["()", "()"]),
-        (
-            "items.enum",
-            &["Post { to: \"Rome\" }", "Mail(Address { user: \"ann\", host: None })"],
-        ),
+        ("items.enum", &["Post { to: \"Rome\" }", "Mail(Address { user: \"ann\", host: None })"]),
         ("items.pattern", &["ann Some(\"example.com\")"]),
         ("items.limits", &["(-9223372036854775808, 18446744073709551615, 0.30000000000000004)"]),
         ("items.none", &["none"]),
@@ -455,7 +449,9 @@ impl Returns {
 #[tokio::test]
 async fn every_return_type_says_done() -> Result<()> {
     let t = Harness::new().group::<Returns>().start().await?;
-    for name in ["nothing", "outcome", "result", "result-outcome", "value", "blocking-nothing", "blocking-value"] {
+    for name in
+        ["nothing", "outcome", "result", "result-outcome", "value", "blocking-nothing", "blocking-value"]
+    {
         let report = t.run(format!("returns.{name}")).await?;
         assert_eq!((report.state, report.counts.ok), (RunState::Succeeded, 1), "{name}");
     }
@@ -476,8 +472,8 @@ async fn every_return_type_says_discard() -> Result<()> {
 #[tokio::test]
 async fn every_error_type_says_what_went_wrong_and_why() -> Result<()> {
     let t = Harness::new().group::<Returns>().start().await?;
-    let with_cause =
-        ["thiserror", "transparent", "box-error", "box-dyn-error", "anyhow", "value-error"].map(|n| (n, true));
+    let with_cause = ["thiserror", "transparent", "box-error", "box-dyn-error", "anyhow", "value-error"]
+        .map(|n| (n, true));
     for (name, cause) in with_cause.into_iter().chain([("string", false), ("blocking-string", false)]) {
         let job = format!("returns.{name}");
         let report = t.run(&job).await?;

@@ -119,7 +119,8 @@ async fn a_pause_is_stored_and_holds_on_every_node_and_over_restarts() -> Result
 
 #[tokio::test]
 async fn what_runs_goes_on_under_a_pause_and_what_has_not_started_goes_back() -> Result<()> {
-    let (t, post) = post().await;
+    let post = Post::default();
+    let t = Harness::new().provide(post.clone()).with(|b| b.only(["post.send"])).start().await?;
     let run = t.client().run(Post::SEND).await?;
     t.advance(SECOND).await;
     assert_eq!(post.log.take(), ["start 0", "start 1"]);
@@ -290,7 +291,8 @@ async fn a_busy_job_is_not_run_again_by_hand() -> Result<()> {
     t.advance(SECOND).await;
     let error = t.client().run(Post::SEND).await.unwrap_err();
     assert!(matches!(&error, ClientError::Busy { job, run } if job == "post.send" && *run == first.id()));
-    let expected = format!("`post.send` is busy with run {}; wait for it, or set `overlap = \"allow\"`", first.id());
+    let expected =
+        format!("`post.send` is busy with run {}; wait for it, or set `overlap = \"allow\"`", first.id());
     assert_eq!(error.to_string(), expected);
     post.gate.open();
     t.advance(SECOND).await;
@@ -316,7 +318,9 @@ async fn a_paused_job_is_not_run_by_hand() -> Result<()> {
     let (t, _) = post().await;
     t.client().pause("post.*", "stocktaking").await?;
     let error = t.client().run(Post::SWEEP).await.unwrap_err();
-    assert!(matches!(&error, ClientError::Paused { job, note } if job == "post.sweep" && note == "stocktaking"));
+    assert!(
+        matches!(&error, ClientError::Paused { job, note } if job == "post.sweep" && note == "stocktaking")
+    );
     assert_eq!(error.to_string(), "`post.sweep` is paused: stocktaking; resume it first");
     Ok(())
 }
@@ -393,10 +397,7 @@ async fn jobs_are_listed_with_schedule_zone_next_tick_and_place() -> Result<()> 
     let (t, _) = post().await;
     let jobs = t.client().jobs().await?;
     let ids: Vec<_> = jobs.iter().map(|job| &*job.id).collect();
-    assert_eq!(
-        ids,
-        ["other.tick", "post.fragile", "post.letter", "post.send", "post.slow", "post.sweep"]
-    );
+    assert_eq!(ids, ["other.tick", "post.fragile", "post.letter", "post.send", "post.slow", "post.sweep"]);
     let send = t.client().job(Post::SEND).await?;
     assert_eq!(send, jobs[3]);
     assert_eq!((&*send.group, &*send.name, &*send.tz), ("post", "send", "UTC"));
@@ -451,7 +452,12 @@ async fn keep_runs_and_keep_ticks_bound_the_history() -> Result<()> {
     let ticks = t.client().ticks(Other::TICK, 1_000).await?;
     let runs = t.client().runs(RunFilter::new().job(Other::TICK).limit(1_000)).await?;
     // Pruned with the beats, so a few may wait for the next.
-    assert!((7..12).contains(&ticks.len()) && (5..10).contains(&runs.len()), "{} {}", ticks.len(), runs.len());
+    assert!(
+        (7..12).contains(&ticks.len()) && (5..10).contains(&runs.len()),
+        "{} {}",
+        ticks.len(),
+        runs.len()
+    );
     assert_eq!(runs[0].tick, Some(ticks[0].tick), "the newest are kept");
     Ok(())
 }

@@ -200,7 +200,10 @@ async fn an_interval_is_the_multiples_since_the_epoch() -> Result<()> {
     t.advance(HOUR).await;
     for (job, period) in [("clock.seven", 420), ("clock.every", 90)] {
         let fired = t.fired(job);
-        assert_eq!(fired.len() as i64, 3_617 / period + i64::from(1_767_225_600 % period + 3_617 % period >= period));
+        assert_eq!(
+            fired.len() as i64,
+            3_617 / period + i64::from(1_767_225_600 % period + 3_617 % period >= period)
+        );
         assert!(fired.iter().all(|tick| tick.as_second() % period == 0), "{job}: {fired:?}");
     }
     Ok(())
@@ -215,7 +218,7 @@ async fn a_restart_does_not_move_an_interval() -> Result<()> {
         t.restart("a").await;
     }
     let fired = t.fired("clock.seven");
-    assert_eq!(fired.len(), 13);
+    assert_eq!(fired.len(), 12);
     assert!(fired.iter().all(|tick| tick.as_second() % 420 == 0), "{fired:?}");
     Ok(())
 }
@@ -244,13 +247,13 @@ async fn an_instant_that_was_past_when_first_seen_is_missed_and_said_so_once() -
     assert_eq!(starts.len(), 0);
     let past = at::<Timestamp>("2020-02-02T02:02:02Z");
     let ticks = t.client().ticks("clock.past", 10).await?;
-    assert_eq!(ticks.iter().map(|t| (t.tick, t.verdict, t.count)).collect::<Vec<_>>(), [(past, Verdict::Missed, 1)]);
+    assert_eq!(
+        ticks.iter().map(|t| (t.tick, t.verdict, t.count)).collect::<Vec<_>>(),
+        [(past, Verdict::Missed, 1)]
+    );
     let missed: Vec<_> =
         t.events().into_iter().filter(|event| matches!(event, Event::TicksMissed { .. })).collect();
-    assert_eq!(
-        missed,
-        [Event::TicksMissed { job: "clock.past".into(), first: past, last: past, count: 1 }]
-    );
+    assert_eq!(missed, [Event::TicksMissed { job: "clock.past".into(), first: past, last: past, count: 1 }]);
     Ok(())
 }
 
@@ -268,7 +271,14 @@ async fn a_job_on_demand_has_no_ticks() -> Result<()> {
 #[tokio::test]
 async fn the_named_schedules_fire_when_their_names_say() -> Result<()> {
     let (harness, _) = clock();
-    let jobs = &["clock.hourly", "clock.daily", "clock.weekly", "clock.monthly", "clock.macro", "clock.late-evening"];
+    let jobs = &[
+        "clock.hourly",
+        "clock.daily",
+        "clock.weekly",
+        "clock.monthly",
+        "clock.macro",
+        "clock.late-evening",
+    ];
     let t = harness.with(only(jobs)).start().await?;
     t.advance_to(at("2026-02-01T00:00:00Z")).await;
     assert_eq!(t.fired("clock.hourly").len(), 31 * 24);
@@ -286,7 +296,8 @@ async fn both_day_fields_are_alternatives() -> Result<()> {
     let (harness, _) = clock();
     let t = harness.with(only(&["clock.friday-or-13th"])).start().await?;
     t.advance_to(at("2026-01-31T00:00:00Z")).await;
-    let days: Vec<_> = t.fired("clock.friday-or-13th").iter().map(|t| t.to_string()[8..10].to_owned()).collect();
+    let days: Vec<_> =
+        t.fired("clock.friday-or-13th").iter().map(|t| t.to_string()[8..10].to_owned()).collect();
     assert_eq!(days, ["02", "09", "13", "16", "23", "30"]);
     Ok(())
 }
@@ -464,9 +475,16 @@ async fn ticks_missed_while_down_meet_a_busy_run_as_overlap_says() {
         for overlap in OVERLAP {
             let (busy, after) = down_when_busy(catch_up, overlap).await;
             let (when_busy, at_the_end): (&[&str], &[&str]) = match (catch_up, overlap) {
-                ("skip", "skip") => (&["missed 00:03..00:06 x4", "overlap 00:07"], &["missed 00:03..00:06 x4", "overlap 00:07"]),
-                ("skip", "queue") => (&["missed 00:03..00:06 x4"], &["missed 00:03..00:06 x4", "fired 00:07"]),
-                ("skip", _) => (&["missed 00:03..00:06 x4", "fired 00:07"], &["missed 00:03..00:06 x4", "fired 00:07"]),
+                ("skip", "skip") => (
+                    &["missed 00:03..00:06 x4", "overlap 00:07"],
+                    &["missed 00:03..00:06 x4", "overlap 00:07"],
+                ),
+                ("skip", "queue") => {
+                    (&["missed 00:03..00:06 x4"], &["missed 00:03..00:06 x4", "fired 00:07"])
+                }
+                ("skip", _) => {
+                    (&["missed 00:03..00:06 x4", "fired 00:07"], &["missed 00:03..00:06 x4", "fired 00:07"])
+                }
                 ("once", "skip") => (
                     &["missed 00:03..00:05 x3", "overlap 00:06..00:07 x2"],
                     &["missed 00:03..00:05 x3", "overlap 00:06..00:07 x2"],
@@ -550,8 +568,7 @@ async fn records_of_neighbours_merge_over_restarts() -> Result<()> {
     let t = harness.start().await?;
     for _ in 0..3 {
         t.crash("a").await;
-        t.advance(MINUTE * 2).await;
-        t.advance(secs(20)).await;
+        t.advance(secs(155)).await;
         t.restart("a").await;
         t.advance(SECOND).await;
     }
@@ -604,6 +621,7 @@ async fn queue_keeps_one_tick_waiting_and_the_newest_replaces_it() -> Result<()>
 async fn a_tick_that_waited_in_the_queue_for_long_is_late_and_never_dropped() -> Result<()> {
     for catch_up in CATCH_UP {
         let options = JobOptions::new().overlap("queue").catch_up(catch_up).schedule("0 * * * *");
+        let options = options.max_compute_time(HOUR * 9);
         let (harness, starts, gate) = minutely(options);
         let t = harness.start().await?;
         t.advance(HOUR * 2 + MINUTE * 30).await;
@@ -617,8 +635,8 @@ async fn a_tick_that_waited_in_the_queue_for_long_is_late_and_never_dropped() ->
 
 #[tokio::test]
 async fn a_queued_tick_survives_a_crash() -> Result<()> {
-    let (harness, starts, gate) =
-        minutely(JobOptions::new().overlap("queue").catch_up("skip").schedule("0 * * * *"));
+    let options = JobOptions::new().overlap("queue").catch_up("skip").schedule("0 * * * *");
+    let (harness, starts, gate) = minutely(options.max_compute_time(HOUR * 9));
     let t = harness.start().await?;
     t.advance(HOUR * 2 + MINUTE * 10).await;
     t.crash("a").await;
@@ -805,9 +823,6 @@ async fn a_job_disabled_in_code_starts_paused_and_resume_wins_until_the_code_cha
     t.advance(MINUTE).await;
     t.restart("a").await;
     t.advance(MINUTE).await;
-    assert_eq!(
-        verdicts(&t, "sleeping.job").await,
-        ["paused 00:01..00:02 x2", "fired 00:03", "fired 00:04"]
-    );
+    assert_eq!(verdicts(&t, "sleeping.job").await, ["paused 00:01..00:02 x2", "fired 00:03", "fired 00:04"]);
     Ok(())
 }
