@@ -19,6 +19,7 @@ use jobs_runner::MemoryStore;
 use tokio::time::sleep;
 
 use crate::{
+    hints::Hints,
     log::{Step, What},
     wire::{Fate, Wire},
 };
@@ -28,13 +29,14 @@ use crate::{
 pub(crate) struct Faulty {
     store: MemoryStore,
     wire: Arc<Wire>,
+    hints: Hints,
 }
 
 type Answer<T> = Result<Reply<T>, StoreError>;
 
 impl Faulty {
-    pub(crate) fn new(store: MemoryStore, wire: Arc<Wire>) -> Self {
-        Self { store, wire }
+    pub(crate) fn new(store: MemoryStore, wire: Arc<Wire>, hints: Hints) -> Self {
+        Self { store, wire, hints }
     }
 
     /// Sends a call over the wire; `step` is what it does when it arrives, and what is noted of it.
@@ -43,12 +45,13 @@ impl Faulty {
         op: &'static str,
         step: impl FnOnce(&MemoryStore) -> (Answer<T>, Option<Step>) + Send + 'static,
     ) -> StoreResult<'static, T> {
-        let (store, wire) = (self.store.clone(), self.wire.clone());
+        let (store, wire, hints) = (self.store.clone(), self.wire.clone(), self.hints.clone());
         let arrive = move |wire: &Wire| {
             let (answer, noted) = step(&store);
             if let Some(step) = noted {
                 wire.log.add(What::Step { node: wire.node, step: Box::new(step) });
             }
+            hints.tell(&store);
             answer
         };
         Box::pin(async move {
@@ -248,9 +251,6 @@ impl Store for Faulty {
     }
 
     fn wakeups(&self) -> Wakeups {
-        match &self.wire.deaf {
-            Some(silent) => silent.wakeups(),
-            None => self.store.wakeups(),
-        }
+        self.hints.wakeups(&self.wire, &self.store)
     }
 }

@@ -47,6 +47,13 @@ pub(crate) struct Item {
     pad: String,
 }
 
+/// Where a page begins.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Place {
+    page: u64,
+    from: u64,
+}
+
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Oops {
     #[error("it fails for now")]
@@ -104,8 +111,8 @@ impl Sim {
     }
 
     #[query("pages")]
-    async fn find_pages(&self, cursor: Option<u64>, cx: &JobContext) -> Result<Page<Item, u64>, Oops> {
-        self.0.page(cx, cursor.unwrap_or(0)).await
+    async fn find_pages(&self, cursor: Option<Place>, cx: &JobContext) -> Result<Page<Item, Place>, Oops> {
+        self.0.page(cx, cursor.unwrap_or_default()).await
     }
 
     #[job("pages", "7s", retries = 2, retry_delay = "500ms")]
@@ -228,9 +235,10 @@ impl Ear {
         Ok((0..total).map(|n| Item { run, n, pad: "x".repeat(pad) }).collect())
     }
 
-    async fn page(&self, cx: &JobContext, from: u64) -> Result<Page<Item, u64>, Oops> {
+    async fn page(&self, cx: &JobContext, place: Place) -> Result<Page<Item, Place>, Oops> {
+        let Place { page, from } = place;
         let writing = self.begin(cx, Stage::Fill, None);
-        let mut random = self.random(cx, 3 + 10 * from + 1_000 * u64::from(cx.attempt()));
+        let mut random = self.random(cx, 3 + 10 * page + 1_000 * u64::from(cx.attempt()));
         sleep(Duration::from_millis(random.u64(..800))).await;
         if random.u32(..6) == 0 {
             return writing.fail();
@@ -240,7 +248,7 @@ impl Ear {
         writing.ends(Phase::Found(to - from));
         let run = cx.item_id().number();
         let items = (from..to).map(|n| Item { run, n, pad: String::new() }).collect();
-        Ok(if to == total { Page::last(items) } else { Page::new(items, Some(to)) })
+        Ok(if to == total { Page::last(items) } else { Page::new(items, Some(Place { page: page + 1, from: to })) })
     }
 
     async fn work(&self, cx: &JobContext, item: Option<&Item>, time: std::ops::Range<u64>) -> Ended {

@@ -191,7 +191,7 @@ pub(crate) fn name(node: usize) -> String {
 
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:>9.3} {} ", Seconds(self.at), &self.now.timestamp().to_string()[11..])?;
+        write!(f, "{:>9} {:<13} ", Seconds(self.at), &self.now.timestamp().to_string()[11..])?;
         match &self.what {
             What::Note(text) => write!(f, "- {text}"),
             What::Node { node, change } => write!(f, "{} ** {change:?}", name(*node)),
@@ -199,7 +199,7 @@ impl fmt::Display for Entry {
             What::Calm => write!(f, "* all faults end"),
             What::Stopped => write!(f, "* no more ticks"),
             What::Fault { node, op, fault, until } => {
-                write!(f, "{} !! {op}: {fault:?} until {:.3}", name(*node), Seconds(*until))
+                write!(f, "{} !! {op}: {fault:?} until {}", name(*node), Seconds(*until))
             }
             What::Step { node, step } => write!(f, "{} {step}", name(*node)),
             What::Attempt(a) => {
@@ -215,8 +215,7 @@ struct Seconds(u64);
 
 impl fmt::Display for Seconds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = format!("{}.{:03}", self.0 / 1_000, self.0 % 1_000);
-        f.pad(&text)
+        f.pad(&format!("{}.{:03}", self.0 / 1_000, self.0 % 1_000))
     }
 }
 

@@ -15,7 +15,7 @@ pub(crate) struct Wire {
     pub(crate) log: Arc<Log>,
     pub(crate) node: usize,
     /// No hints come through: the node has to poll.
-    pub(crate) deaf: Option<jobs_core::Waker>,
+    deaf: bool,
     weather: Weather,
     random: Mutex<fastrand::Rng>,
     cut: AtomicBool,
@@ -68,7 +68,6 @@ impl Wire {
         deaf: bool,
         random: fastrand::Rng,
     ) -> Self {
-        let deaf = deaf.then(jobs_core::Waker::default);
         let (cut, calm) = (AtomicBool::new(false), AtomicBool::new(false));
         Self { log, node, deaf, weather, random: Mutex::new(random), cut, calm }
     }
@@ -82,6 +81,10 @@ impl Wire {
 
     pub(crate) fn is_cut(&self) -> bool {
         self.cut.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_deaf(&self) -> bool {
+        self.deaf
     }
 
     /// From now on nothing goes wrong.

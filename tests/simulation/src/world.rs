@@ -17,6 +17,7 @@ use tokio::{
 use crate::{
     clock::Clock,
     faulty::{Faulty, at_once},
+    hints::Hints,
     jobs::{JOBS, Outside, mix},
     log::{Entry, Log, What},
     nemesis::{self, Deed},
@@ -101,7 +102,7 @@ fn begin(settings: &Settings, log: Arc<Log>, random: &mut fastrand::Rng) -> Cast
     let store = MemoryStore::with_clock(move || clock.clock.now());
     let (outside, weather) = (Arc::new(Outside::default()), Weather::of(random));
     let deaf = random.u32(..4) == 0;
-    let (mut wires, mut nodes) = (Vec::new(), Vec::new());
+    let (mut wires, mut nodes, hints) = (Vec::new(), Vec::new(), Hints::default());
     for node in 0..random.usize(2..5) {
         let random = fastrand::Rng::with_seed(mix(&[settings.seed, 2, node as u64]));
         let wire = Arc::new(Wire::new(log.clone(), node, weather, deaf, random));
@@ -110,7 +111,7 @@ fn begin(settings: &Settings, log: Arc<Log>, random: &mut fastrand::Rng) -> Cast
             node,
             log: log.clone(),
             settings: settings.clone(),
-            store: Faulty::new(store.clone(), wire.clone()),
+            store: Faulty::new(store.clone(), wire.clone(), hints.clone()),
             outside: outside.clone(),
             commands: commands.clone(),
             build: Default::default(),
