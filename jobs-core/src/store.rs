@@ -39,8 +39,11 @@ pub trait Store: Send + Sync + 'static {
     /// and moves the cursor to max(cursor, now); a superseded fingerprint becomes current again only when no
     /// live session declares the current one; a store remembers at least the last hundred. Sessions in `gone` are
     /// reaped at once. A link with `was` takes over at once what belonged to that job, also from nodes that still
-    /// link it: left to them, a tick would fire under both names. A repeat by a live session that links the same
-    /// declares nothing, is answered with the same `past`, and does not begin its first lease anew.
+    /// link it: left to them, a tick would fire under both names. So as long as a live session links a job with
+    /// `was`, the old name has no schedule, also for who attaches with it anew; once nobody links the new name,
+    /// whoever links the old one takes everything back. A repeat by a live session that links the same changes
+    /// nothing (but that it may find a rollback), is answered with the same `past`, and does not begin its first
+    /// lease anew.
     fn attach(&self, attach: Attach) -> StoreResult<'_, Attached>;
 
     /// Ends a session and gives back all that it leased, uncharged.

@@ -1,4 +1,6 @@
-//! A job under a new name.
+//! A job under a new name, and a deploy that takes the name back.
+
+use std::sync::Arc;
 
 use jobs_core::{Chunk, Link, Millis, pause_cell};
 
@@ -9,6 +11,34 @@ impl State {
     /// name, a tick would fire under both. What they hold they settle by its token, as ever.
     pub(super) fn rename(&mut self, link: &Link, now: Millis) {
         let Some(was) = link.was.as_ref().filter(|was| **was != link.job) else { return };
+        self.renamed.remove(&link.job);
+        self.renamed.insert(was.clone(), link.job.clone());
+        self.move_job(was, &link.job, now);
+    }
+
+    /// Whether a job gives way to its new name, because a live session renames it. When none is left and nobody
+    /// links the new name, the deploy was rolled back: the job takes back what belongs to it. When somebody does,
+    /// the former name was given to another job.
+    pub(super) fn gives_way(&mut self, link: &Link, beside: &[Link], now: Millis) -> bool {
+        let Some(mut name) = self.renamed.get(&link.job).cloned() else { return false };
+        while let Some(newer) = self.renamed.get(&name).cloned() {
+            name = newer;
+        }
+        let live = self.sessions.values().filter(|session| session.is_alive(now));
+        let links = live.filter_map(|session| session.links.get(&name));
+        let links: Vec<&Link> = links.chain(beside.iter().find(|other| other.job == name)).collect();
+        if links.iter().any(|link| link.was.is_some()) {
+            return true;
+        }
+        let rolled_back = links.is_empty();
+        self.renamed.remove(&link.job);
+        if rolled_back {
+            self.move_job(&name, &link.job, now);
+        }
+        false
+    }
+
+    fn move_job(&mut self, was: &Arc<str>, name: &Arc<str>, now: Millis) {
         let Some(mut old) = self.jobs.remove(was) else { return };
         for head in std::mem::take(&mut old.heads).into_values() {
             self.heads.remove(&head);
@@ -20,7 +50,7 @@ impl State {
         for (_, mut queue) in std::mem::take(&mut old.queues) {
             chunks.extend(queue.drain(|_| true));
         }
-        let rename = |chunk: &mut Chunk| chunk.header.job = link.job.clone();
+        let rename = |chunk: &mut Chunk| chunk.header.job = name.clone();
         chunks.iter_mut().for_each(rename);
         for token in &old.leases {
             if let Some(held) = self.leases.get_mut(token) {
@@ -28,16 +58,16 @@ impl State {
             }
         }
         for run in self.runs.values_mut().filter(|run| run.job == *was) {
-            run.job = link.job.clone();
+            run.job = name.clone();
         }
         for dead in self.dead.values_mut().filter(|dead| *dead.job == **was) {
-            dead.job = link.job.to_string();
+            dead.job = name.to_string();
         }
-        self.job(&link.job).take_over(old);
+        self.job(name).take_over(old);
         for chunk in chunks {
             self.store(chunk, now);
         }
-        self.rename_pause(&pause_cell(was), &pause_cell(&link.job));
+        self.rename_pause(&pause_cell(was), &pause_cell(name));
     }
 
     /// A job that is paused stays paused under its new name; a pause that the new name has wins.

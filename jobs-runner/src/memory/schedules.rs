@@ -37,6 +37,9 @@ impl State {
         let again = known.as_ref().is_some_and(|known| attach.links.iter().eq(known.links.values()));
         let mut past = known.as_ref().map(|known| known.past.clone()).unwrap_or_default();
         for link in &attach.links {
+            if self.gives_way(link, &attach.links, now) {
+                continue;
+            }
             // A repeat changes nothing, for it may come after what others have said since; but for a declaration
             // that nobody declares any more, which an older one may follow now.
             if !again {

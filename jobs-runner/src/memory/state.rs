@@ -16,6 +16,8 @@ pub(super) struct State {
     pub(super) last: Token,
     pub(super) sessions: BTreeMap<SessionId, Session>,
     pub(super) jobs: BTreeMap<Arc<str>, Job>,
+    /// What jobs are called now, by their former names.
+    pub(super) renamed: BTreeMap<Arc<str>, Arc<str>>,
     pub(super) runs: BTreeMap<RunId, Run>,
     /// Runs by hand, by the caller's id; as long as the run is kept.
     pub(super) requests: BTreeMap<u64, RunId>,

@@ -157,6 +157,7 @@ macro_rules! __rules {
             a_superseded_declaration_waits_for_a_rollback
             an_instant_already_past_is_missed
             a_renamed_job_takes_over
+            a_former_name_gives_way_until_a_rollback
         }
         upkeep {
             pruning_keeps_the_newest

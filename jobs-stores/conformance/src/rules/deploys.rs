@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jobs_core::{Declaration, End, IfBusy, Link, Millis, ScheduleState, SessionId, Verdict};
+use jobs_core::{Declaration, End, Firing, IfBusy, Link, Millis, ScheduleState, SessionId, Verdict};
 
 use super::ticks::stands;
 use crate::{
@@ -129,5 +129,41 @@ pub(super) fn a_renamed_job_takes_over(bench: &mut Bench<'_>) -> Check {
     let lease = bench.lease_one(B)?;
     bench.settle(B, &lease, End::Done(None))?;
     ensure_eq!(bench.completed(run)?.counts.ok, 4, "nothing is lost on the way");
+    Ok(())
+}
+
+pub(super) fn a_former_name_gives_way_until_a_rollback(bench: &mut Bench<'_>) -> Check {
+    const NEW: &str = "suite.renamed";
+    let (state, _) = declare(bench, A, DECLARED)?;
+    let run = bench.filled(A, FAN, 2)?;
+    bench.attach(B, &[Link { was: Some(FAN.into()), ..link(NEW) }])?;
+    bench.advance(5 * MINUTE)?;
+    // An old node starts anew in the middle of the deploy.
+    let attached = bench.attach(C, &[link(FAN)])?;
+    ensure_eq!(attached.schedules.get(FAN), None, "a former name has no schedule beside the new one");
+    let old = tick(FAN, &state, state.cursor + MINUTE, IfBusy::Fire);
+    for session in [A, C] {
+        ensure_eq!(bench.fire(session, old.clone())?, Firing::Stale, "a tick fires under one name alone");
+    }
+    let new = tick(NEW, &state, state.cursor + MINUTE, IfBusy::Fire);
+    bench.filled_by(B, new, 1)?;
+    // The deploy is taken back.
+    bench.detach(B)?;
+    let attached = bench.attach(SessionId(0xd), &[link(FAN)])?;
+    let taken = state_of(&attached, FAN)?;
+    ensure_eq!(taken.cursor, state.cursor + MINUTE, "the former name takes the cursor back");
+    ensure_eq!(bench.run(run)?.job, FAN, "and the runs");
+    let items: u32 = bench.lease(A, 9)?.iter().map(|lease| lease.chunk.count()).sum();
+    ensure_eq!(items, 3, "and the items");
+
+    // It comes again, and one day the former name is given to another job.
+    for session in [B, SessionId(0xe)] {
+        bench.attach(session, &[Link { was: Some(FAN.into()), ..link(NEW) }])?;
+        bench.detach(session)?;
+    }
+    let attached = bench.attach(SessionId(0xf), &[link(FAN), link(NEW)])?;
+    ensure_eq!(state_of(&attached, NEW)?.cursor, taken.cursor, "the new name keeps what it took over");
+    let another = state_of(&attached, FAN)?;
+    ensure!(another.cursor > taken.cursor, "the other job is new: it starts at {}", another.cursor);
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Lies about deploys.
 
-use jobs_core::{TickInfo, Verdict};
+use jobs_core::{ScheduleState, TickInfo, Verdict};
 
 use super::liar::{Lie, links};
 use crate::call::{Answer, Call};
@@ -73,4 +73,21 @@ pub(super) const LIES: &[Lie] = &[
             link.was = None;
         }
     }),
+    Lie::answers(
+        "a_former_name_gives_way_until_a_rollback",
+        "starts a renamed job anew",
+        |call, answer, notes| {
+            if let (Call::Attach(attach), Answer::Attach(attached)) = (call, answer) {
+                for link in &attach.links {
+                    if let (Some(declared), false) =
+                        (&link.schedule, attached.schedules.contains_key(&link.job))
+                    {
+                        let (cursor, fingerprint) = (notes.now, declared.fingerprint.clone());
+                        let state = ScheduleState { cursor, waiting: None, fingerprint };
+                        attached.schedules.insert(link.job.clone(), state);
+                    }
+                }
+            }
+        },
+    ),
 ];
