@@ -1,4 +1,51 @@
-//! Declarative job groups on plain `impl` blocks.
+//! Scheduled jobs declared on plain `impl` blocks: say when, find the items, work on each.
+//!
+//! ```no_run
+//! use jobs_runner::prelude::*;
+//!
+//! #[derive(Default)]
+//! struct Digest;
+//!
+//! #[cron_group("digest")]
+//! impl Digest {
+//!     #[query("send")]
+//!     async fn users(&self) -> Result<Vec<String>> {
+//!         Ok(vec!["ada@example.com".into()])
+//!     }
+//!
+//!     #[job("send", "0 9 * * *", tz = "Europe/Paris", retries = 3, timeout = "30s")]
+//!     async fn send(&self, user: String) -> Result<()> {
+//!         println!("to {user}: good morning");
+//!         Ok(())
+//!     }
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<()> {
+//!     Runner::start().await?.wait().await?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Every day at nine in Paris the query runs once, its items are stored, and the job is called for each. The README
+//! tells the rules; here is where to find things:
+//!
+//! | to | see |
+//! |---|---|
+//! | declare groups, jobs and queries | [`cron_group`], [`job`], [`query`], [`daily`] and its siblings |
+//! | say when | [`schedule`] |
+//! | start, stop and shut down | [`Runner`], [`RunnerBuilder`] |
+//! | run by hand, pause, cancel, look | [`Client`] |
+//! | watch | [`Runner::events`], and `tracing` with the target `jobs` |
+//! | know about an attempt | [`JobContext`], [`Outcome`], [`fatal`] |
+//! | test over time | `testing`, with the feature of that name |
+//! | write a store | `jobs-core` and `jobs-conformance` |
+//!
+//! # Features
+//!
+//! | feature | brings |
+//! |---|---|
+//! | `testing` | the harness; it turns on tokio's test clock, so make it a dev-dependency's feature |
 
 #[doc(hidden)]
 #[path = "private.rs"]
@@ -49,3 +96,8 @@ pub use jobs_macros::{cron_group, daily, hourly, job, monthly, query, weekly};
 pub use jobs_schedule as schedule;
 pub use memory::MemoryStore;
 pub use runner::Runner;
+
+/// The README's code is compiled.
+#[cfg(all(doctest, feature = "testing"))]
+#[doc = include_str!("../../README.md")]
+struct Readme;
