@@ -45,6 +45,7 @@ mod bench;
 pub mod call;
 mod fixture;
 mod rules;
+mod scene;
 mod suite;
 mod twice;
 pub mod wrong;

@@ -166,6 +166,8 @@ pub(super) fn detach_gives_everything_back_uncharged(bench: &mut Bench<'_>) -> C
 pub(super) fn sessions_known_to_be_gone_are_reaped_at_attach(bench: &mut Bench<'_>) -> Check {
     leased(bench, 1)?;
     let attached = bench.attach_with(Attach { gone: vec![A], ..attach(C, &[link(FAN)]) })?;
+    let told = (attached.reaped.nodes.len(), attached.reaped.items);
+    ensure_eq!(told, (1, 1), "what was taken back is told");
     ensure!(attached.others.iter().all(|(session, ..)| *session != A), "what is gone is not listed");
     let leases = back(bench, C)?;
     ensure_eq!(
