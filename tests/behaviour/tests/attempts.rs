@@ -101,6 +101,36 @@ async fn items_that_fail_together_are_not_tried_again_together() -> Result<()> {
     Ok(())
 }
 
+/// Fails always, without a word about retries.
+#[derive(Default)]
+struct Once(Log<u32>);
+
+#[cron_group("once")]
+impl Once {
+    #[job("work")]
+    async fn work(&self, cx: &JobContext) -> Result<()> {
+        self.0.note(cx.attempt());
+        Err("no".into())
+    }
+    #[job("three", retries = 3, retry_delay = "1s")]
+    async fn three(&self, cx: &JobContext) -> Result<()> {
+        self.0.note(cx.attempt());
+        Err("no".into())
+    }
+}
+
+#[tokio::test]
+async fn retries_are_attempts_after_the_first_and_none_by_default() -> Result<()> {
+    let log = Log::default();
+    let t = Harness::new().provide(Once(log.clone())).start().await?;
+    for (job, attempts) in [("once.work", vec![1]), ("once.three", vec![1, 2, 3, 4])] {
+        let report = t.run(job).await?;
+        t.advance(DAY).await;
+        assert_eq!((report.state, log.take()), (RunState::Failed, attempts), "{job}");
+    }
+    Ok(())
+}
+
 /// Fails until attempt 3.
 #[derive(Default)]
 struct Stubborn {
@@ -422,6 +452,15 @@ impl Endless {
     }
     #[job("query", timeout = "1s", max_compute_time = "5m")]
     async fn query(&self, _n: u32) {}
+
+    // What is set leaves what is not at its default.
+    #[query("partial")]
+    async fn q_partial(&self) -> Vec<u32> {
+        self.hang("partial").await;
+        vec![]
+    }
+    #[job("partial", timeout = "5s")]
+    async fn partial(&self, _n: u32) {}
 
     #[query("stream")]
     async fn q_stream(&self) -> impl Stream<Item = u32> {

@@ -188,6 +188,22 @@ async fn the_run_whose_query_died_with_its_node_is_filled_by_another() -> Result
 }
 
 #[tokio::test]
+async fn what_takes_longer_than_the_lease_stays_with_its_node_while_that_lives() -> Result<()> {
+    for job in ["work.slow-query", "work.simple"] {
+        let work = Work::default();
+        let t = Harness::new().nodes(3).provide(work.clone()).start().await?;
+        let run = t.client().run(job).await?;
+        t.advance(MINUTE * 40).await;
+        work.gate.open();
+        t.advance(SECOND).await;
+        assert_eq!(t.client().report(run.id()).await?.ok()?.counts.retries, 0, "{job}");
+        let calls = work.queries.load(Ordering::Relaxed) as usize + work.log.len();
+        assert_eq!(calls, 1, "{job}: one lease of 15 s, renewed as long as it takes");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn suspects_run_one_at_a_time_on_a_node() -> Result<()> {
     let work = Work::default();
     let t = Harness::new().provide(work.clone()).start().await?;

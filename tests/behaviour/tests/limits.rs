@@ -88,6 +88,7 @@ async fn concurrency_bounds_a_job_in_one_runner_and_is_used_up() -> Result<()> {
         let report = t.run(job).await?.ok()?;
         assert_eq!(report.counts.ok, 40, "{job}");
         assert_eq!(many.inside.most(), limit, "{job}");
+        assert_eq!(many.inside.now(), 0, "{job}: no report before the last has ended");
         assert_eq!(many.starts.all().len(), 40, "{job}: each once");
     }
     Ok(())

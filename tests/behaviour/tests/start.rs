@@ -468,3 +468,58 @@ async fn a_node_has_the_name_it_is_given_and_failures_carry_it() -> Result<()> {
     unnamed.shutdown(SECOND).await?;
     Ok(())
 }
+
+/// In a process of its own, its stderr is read by the next.
+#[tokio::test]
+async fn a_runner_that_starts() -> Result<()> {
+    let options = JobOptions::new().retries(1).retry_delay(secs(20));
+    let runner =
+        builder().only(["plain.*", "needy.*"]).provide(Needy(Log::default())).configure("needy.work", options).node("web-7");
+    runner.start().await?.shutdown(SECOND).await?;
+    Ok(())
+}
+
+#[test]
+fn the_banner_has_a_line_per_job_and_goes_to_stderr_when_nobody_traces() {
+    let program = std::env::current_exe().unwrap();
+    let child = std::process::Command::new(program)
+        .args(["--exact", "a_runner_that_starts", "--nocapture"])
+        .output()
+        .unwrap();
+    assert!(child.status.success());
+    let text = String::from_utf8(child.stderr).unwrap();
+    assert!(text.contains("4 jobs on web-7"), "{text}");
+    let line = |job: &str| text.lines().find(|line| line.contains(job)).unwrap_or_else(|| panic!("{job}: {text}"));
+    for (job, words) in [
+        ("plain.work", &["0 9 * * * Europe/Paris", "next 20", "3 retries", "exponential", "10s", "default instance"][..]),
+        ("plain.group", &["2 retries", "default instance"]),
+        ("plain.items", &["on demand"]),
+        ("needy.work", &["on demand", "1 retry", "20s", "1h"]),
+    ] {
+        for word in words {
+            assert!(line(job).contains(word), "{job} without `{word}`: {text}");
+        }
+    }
+    assert!(!line("needy.work").contains("default instance"), "{text}");
+    assert!(text.contains("memory") || text.contains("store"), "{text}");
+}
+
+#[test]
+fn the_banner_says_what_memory_means() {
+    // The store by URL, so that it is the runner that names it.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    if std::env::var_os("BEHAVIOUR_CHILD").is_some() {
+        runtime.block_on(async {
+            let runner = Runner::builder().store("memory:").only(["plain.*"]).start().await.unwrap();
+            runner.shutdown(SECOND).await.unwrap();
+        });
+        return;
+    }
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "the_banner_says_what_memory_means", "--nocapture"])
+        .env("BEHAVIOUR_CHILD", "1")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(child.stderr).unwrap();
+    assert!(text.contains("memory") && text.contains("gone when this program ends"), "{text}");
+}

@@ -285,6 +285,20 @@ async fn a_cancelled_run_lets_the_next_tick_fire() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_run_by_hand_right_after_start_runs_once_and_at_once() -> Result<()> {
+    let (t, post) = post().await;
+    let began = t.now();
+    let run = t.client().run("post.sweep").await?;
+    t.advance(MILLI * 2).await;
+    assert_eq!(post.log.all(), ["sweep"]);
+    post.gate.open();
+    t.advance(MINUTE).await;
+    assert_eq!(post.log.all(), ["sweep"]);
+    assert_eq!(t.client().report(run.id()).await?.ok()?.started_at, began);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_busy_job_is_not_run_again_by_hand() -> Result<()> {
     let (t, post) = post().await;
     let first = t.client().run(Post::SEND).await?;

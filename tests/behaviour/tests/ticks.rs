@@ -93,6 +93,67 @@ async fn the_flagship_runs_its_items() -> Result<()> {
     Ok(())
 }
 
+/// A run that takes longer than its bound of computing.
+#[derive(Clone, Default)]
+struct Evening {
+    log: Log<String>,
+}
+
+#[cron_group("evening")]
+impl Evening {
+    #[query("walk")]
+    async fn find(&self) -> Vec<u32> {
+        self.log.note("query".into());
+        vec![1, 2, 3, 4]
+    }
+    #[job("walk", "0 23 * * *", global_concurrency = 1)]
+    async fn walk(&self, n: u32) {
+        self.log.note(format!("walk {n}"));
+    }
+
+    #[query("long")]
+    async fn find_long(&self) -> Vec<u32> {
+        self.log.note("query".into());
+        vec![1, 2]
+    }
+    #[job("long", "0 * * * *", max_compute_time = "10m", concurrency = 1)]
+    async fn long(&self, n: u32) {
+        self.log.note(format!("long {n}"));
+        tokio::time::sleep(MINUTE * 50).await;
+    }
+}
+
+#[tokio::test]
+async fn a_tick_runs_the_query_once_and_the_handler_for_each_item_in_order() -> Result<()> {
+    let evening = Evening::default();
+    let t = Harness::new()
+        .nodes(2)
+        .provide(evening.clone())
+        .with(|b| b.only(["evening.walk"]))
+        .start()
+        .await?;
+    t.advance(DAY).await;
+    assert_eq!(evening.log.all(), ["query", "walk 1", "walk 2", "walk 3", "walk 4"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_run_that_outlasts_max_compute_time_is_neither_doubled_nor_its_query_wasted() -> Result<()> {
+    let evening = Evening::default();
+    let t = Harness::new()
+        .nodes(1)
+        .provide(evening.clone())
+        .with(|b| b.only(["evening.long"]))
+        .start()
+        .await?;
+    t.advance(HOUR * 2 + MINUTE * 55).await;
+    assert_eq!(evening.log.all(), ["query", "long 1", "long 2"]);
+    assert_eq!(verdicts(&t, "evening.long").await, ["fired 01:00", "overlap 02:00"]);
+    t.advance(MINUTE * 6).await;
+    assert_eq!(evening.log.all()[3..], ["query", "long 1"]);
+    Ok(())
+}
+
 /// Schedules of all kinds; each notes the instants at which it starts.
 #[derive(Default)]
 struct Clock {
