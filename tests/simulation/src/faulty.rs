@@ -126,9 +126,9 @@ impl Store for Faulty {
             let before = schedules(store);
             let answer = at_once(store.attach(attach.clone()));
             let after = schedules(store);
-            noted(answer, |attached| {
+            noted(answer, |_| {
                 let Attach { session, lease, node, links, gone } = attach;
-                Step::Attach { session, node: node.name, lease, links, gone, attached, before, after }
+                Step::Attach { session, node: node.name, lease, links, gone, before, after }
             })
         })
     }
@@ -224,7 +224,7 @@ impl Store for Faulty {
     fn put_if(&self, name: &str, expected: u64, put: PutCell) -> StoreResult<'_, Result<u64, Option<Cell>>> {
         let name = name.to_owned();
         self.call("put_if", move |store| {
-            let step = name.starts_with(PAUSES).then(|| Step::Put(name.clone()));
+            let step = name.starts_with(PAUSES).then(|| Step::Put(name.clone(), put.value.is_some()));
             (at_once(store.put_if(&name, expected, put)), step)
         })
     }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use jobs_core::{
-    Appended, Attached, Beat, Completion, Fire, Firing, ItemId, Lease, Link, Millis, Pass, Passing, Pulse,
+    Appended, Beat, Completion, Fire, Firing, ItemId, Lease, Link, Millis, Pass, Passing, Pulse,
     Reaped, RunId, ScheduleState, SessionId, Settle, Settled, Stage, Token,
 };
 
@@ -105,7 +105,6 @@ pub(crate) enum Step {
         lease: std::time::Duration,
         links: Vec<Link>,
         gone: Vec<SessionId>,
-        attached: Attached,
         before: Vec<(Arc<str>, ScheduleState)>,
         after: Vec<(Arc<str>, ScheduleState)>,
     },
@@ -126,7 +125,7 @@ pub(crate) enum Step {
     Cancel(RunId, Option<bool>),
     Reap(SessionId, Reaped),
     /// Pauses and resumes.
-    Put(String),
+    Put(String, bool),
 }
 
 /// A handler's own record, kept outside of the store.
@@ -297,7 +296,7 @@ impl fmt::Display for Step {
                 }
                 Ok(())
             }
-            Self::Put(name) => write!(f, "put {name}"),
+            Self::Put(name, there) => write!(f, "{} {name}", if *there { "put" } else { "remove" }),
         }
     }
 }

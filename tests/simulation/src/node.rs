@@ -2,7 +2,7 @@
 
 use std::{
     any::{TypeId, type_name},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::Ordering},
     time::Duration,
 };
 
@@ -140,6 +140,11 @@ impl Supervisor {
     ) -> Option<Duration> {
         let (node, session) = (self.node, running.session());
         while let Some(command) = commands.recv().await {
+            // What was still to be done to it when all trouble ended is not done any more.
+            let calm = self.outside.harmless_from.load(Ordering::Relaxed) > 0;
+            if calm && !matches!(command, Command::Stop | Command::Crash { life: Some(_), .. }) {
+                continue;
+            }
             match command {
                 Command::Crash { life, gone, down } => {
                     if life.is_some_and(|life| life != self.life) {

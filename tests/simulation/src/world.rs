@@ -6,7 +6,7 @@ use std::{
 };
 
 use jobs_core::{
-    Attach, DeadFilter, DeadItem, JobRecord, Millis, Node, RunFilter, RunReport, SessionId, Store, TickInfo,
+    Attach, DeadFilter, DeadItem, JobRecord, Node, RunFilter, RunReport, SessionId, Store, TickInfo,
 };
 use jobs_runner::MemoryStore;
 use tokio::{
@@ -35,7 +35,6 @@ pub(crate) struct World {
 /// What the store holds in the end.
 #[derive(Debug, Default)]
 pub(crate) struct Left {
-    pub(crate) now: Millis,
     pub(crate) jobs: Vec<JobRecord>,
     pub(crate) runs: Vec<RunReport>,
     /// Per schedule, oldest first.
@@ -166,9 +165,7 @@ impl Cast {
         self.log.add(What::Calm);
         let number = u64::try_from(self.log.clock.now().0).unwrap_or(0) << 10;
         self.outside.harmless_from.store(number, Ordering::Relaxed);
-        for pattern in nemesis::PATTERNS.iter().chain(&settings.jobs) {
-            self.lift(&jobs_core::pause_cell(pattern));
-        }
+        self.resume(settings);
         sleep(CALM + settings.lease * 3).await;
         self.log.add(What::Stopped);
         (0..self.nodes.len()).for_each(|node| self.tell(node, Command::Stop));
@@ -176,13 +173,18 @@ impl Cast {
         let until = self.log.clock.at() + u64::try_from(most.as_millis()).unwrap_or(0);
         while self.log.clock.at() < until && !self.is_at_rest() {
             sleep(Duration::from_secs(2)).await;
+            // A pause may have been on its way.
+            self.resume(settings);
         }
     }
 
-    /// Lifts a pause as the client does, from nowhere.
-    fn lift(&self, cell: &str) {
-        if let Ok(Some(there)) = at_once(self.store.get(cell)).map(|reply| reply.value) {
-            let _ = at_once(self.store.put_if(cell, there.version, Default::default()));
+    /// Lifts all pauses.
+    fn resume(&self, settings: &Settings) {
+        for pattern in nemesis::PATTERNS.iter().chain(&settings.jobs) {
+            let cell = jobs_core::pause_cell(pattern);
+            if let Ok(Some(there)) = at_once(self.store.get(&cell)).map(|reply| reply.value) {
+                let _ = at_once(self.store.put_if(&cell, there.version, Default::default()));
+            }
         }
     }
 
@@ -216,7 +218,6 @@ impl Cast {
         let others = at_once(self.store.attach(attach)).map(|reply| reply.value.others).unwrap_or_default();
         let held = others.into_iter().filter(|other| other.2 > 0);
         Left {
-            now: self.log.clock.now(),
             jobs,
             runs: at_once(self.store.runs(all)).map(|reply| reply.value).unwrap_or_default(),
             ticks,

@@ -26,7 +26,7 @@ impl Journal {
                 if !execs.is_empty() && !pages {
                     self.report.repeated.push(format!("{about} begins twice under one lease"));
                 }
-                execs.push(Exec { at: self.at, node: attempt.node, end: None });
+                execs.push(Exec { node: attempt.node, end: None });
             }
             phase => {
                 match phase {

@@ -117,7 +117,7 @@ impl Journal {
             Step::Complete(run, completion) => self.complete(*run, completion),
             Step::Cancel(run, answer) => self.cancel(*run, *answer),
             Step::Reap(by, reaped) => self.reap(*by, reaped),
-            Step::Put(_) => self.coverage.saw("pause"),
+            Step::Put(_, there) => self.coverage.saw(if *there { "pause" } else { "resume" }),
         }
     }
 

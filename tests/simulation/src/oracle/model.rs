@@ -110,7 +110,6 @@ pub(super) struct Run {
 
 /// One attempt of a handler, as it wrote it down itself.
 pub(super) struct Exec {
-    pub(super) at: u64,
     pub(super) node: usize,
     pub(super) end: Option<Phase>,
 }
