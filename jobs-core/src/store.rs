@@ -69,7 +69,8 @@ pub trait Store: Send + Sync + 'static {
     /// repeat is answered `Stored` as long as the run is kept, though the lease is settled.
     fn append(&self, append: Append) -> StoreResult<'_, Appended>;
 
-    /// Settles items, then leases more. Idempotent by (session, lane, n).
+    /// Settles items, then leases more. Idempotent by (session, lane, n). A session that has expired leases nothing
+    /// before a beat renews it: what it held would not be counted.
     fn settle(&self, settle: Settle) -> StoreResult<'_, Settled>;
 
     /// Ends a run if filling is over and every item has ended; with `finish`, creates the finish item.

@@ -1,7 +1,7 @@
 //! The store's time, as a runner knows it between two replies.
 
 use std::{
-    sync::atomic::{AtomicI64, Ordering},
+    sync::atomic::{AtomicBool, AtomicI64, Ordering},
     time::Duration,
 };
 
@@ -14,6 +14,7 @@ use crate::env::Env;
 pub(crate) struct StoreClock {
     env: Env,
     offset: AtomicI64,
+    stepped: AtomicBool,
 }
 
 /// A difference beyond this is a step of a clock, and not a slow reply.
@@ -21,7 +22,7 @@ const STEP: u64 = 1_000;
 
 impl StoreClock {
     pub(crate) fn new(env: Env) -> Self {
-        Self { env, offset: AtomicI64::new(0) }
+        Self { env, offset: AtomicI64::new(0), stepped: AtomicBool::new(false) }
     }
 
     /// The store's time now.
@@ -44,10 +45,17 @@ impl StoreClock {
         let offset = reply.now.0.saturating_sub(millis(self.env.uptime()));
         let before = self.offset.swap(offset, Ordering::Relaxed);
         if before != 0 && before.abs_diff(offset) > STEP {
+            self.stepped.store(true, Ordering::Release);
             let step = offset.saturating_sub(before);
             tracing::warn!(target: "jobs", step_ms = step, "the store's clock stepped; ticks follow the store's time");
         }
         reply.value
+    }
+
+    /// Whether the store's clock has stepped since this was asked last: what sleeps towards an instant of it then
+    /// has to look again.
+    pub(crate) fn take_step(&self) -> bool {
+        self.stepped.swap(false, Ordering::AcqRel)
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 use jobs_core::{End, Header, Lease, Millis, Settle, Settled, Settlement, Stage, Trigger, Want};
 
 use crate::{
-    desk::start_workers,
+    desk::{put_back, start_workers},
     event::Event,
     lease::{Revoked, Unstarted},
     node::{Node, Phase},
@@ -122,6 +122,10 @@ fn acknowledge(node: &Node, settlements: &[Settlement], settled: &Settled) {
 pub(crate) fn take_in(node: &Arc<Node>, lease: Lease) {
     let Some(lease) = node.kept_back(lease) else { return };
     let Some(desk) = node.desks.get(&lease.chunk.header.job) else { return };
+    // The repeat of an answer names the same leases.
+    if node.holds(lease.token) {
+        return;
+    }
     let held = node.hold(lease, desk);
     let header = &held.header;
     if begins_by_hand(header, desk.job.def.query.is_some())
@@ -136,6 +140,7 @@ pub(crate) fn take_in(node: &Arc<Node>, lease: Lease) {
             desk.queue(Unstarted::new(held));
             start_workers(node, desk);
         }
+        Stage::Fill if !node.may_start(desk, &held, node.env.uptime()) => put_back(node, &held, 0..1),
         Stage::Fill => {
             node.running.fetch_add(1, Ordering::AcqRel);
             node.fills.fetch_add(1, Ordering::AcqRel);

@@ -29,7 +29,7 @@ pub(crate) async fn run(node: Arc<Node>) {
             Ok(reply) => {
                 failed = false;
                 node.store_answers();
-                let pulse = node.clock.observe(reply);
+                let pulse = node.observe(reply);
                 obey(&node, pulse, began).await;
             }
             Err(error) => {

@@ -10,8 +10,8 @@ use std::{
 };
 
 use jobs_core::{
-    Attach, Attached, Completion, Delivery, Lease, Millis, Reaped, RunId, SessionId, Store, StoreError,
-    StoreResult, Token, Want, covers,
+    Attach, Attached, Completion, Delivery, Lease, Millis, Reaped, Reply, RunId, SessionId, Store,
+    StoreError, StoreResult, Token, Want, covers,
 };
 use tokio::sync::Notify;
 
@@ -168,7 +168,7 @@ impl Node {
             match call(&**self.store).await {
                 Ok(reply) => {
                     self.store_answers();
-                    return self.clock.observe(reply);
+                    return self.observe(reply);
                 }
                 Err(error) => {
                     self.store_fails(&error);
@@ -184,13 +184,23 @@ impl Node {
         match call.await {
             Ok(reply) => {
                 self.store_answers();
-                Some(self.clock.observe(reply))
+                Some(self.observe(reply))
             }
             Err(error) => {
                 self.store_fails(&error);
                 None
             }
         }
+    }
+
+    /// Takes the time from a reply, and gives what it says.
+    pub(crate) fn observe<T>(&self, reply: Reply<T>) -> T {
+        let value = self.clock.observe(reply);
+        if self.clock.take_step() {
+            self.reschedule.notify_one();
+            self.kick.notify_one();
+        }
+        value
     }
 
     /// Waits until the store answers; at once if it does.
@@ -320,6 +330,11 @@ impl Node {
         }
     }
 
+    /// Whether a lease is held.
+    pub(crate) fn holds(&self, token: Token) -> bool {
+        lock(&self.leases).contains_key(&token)
+    }
+
     /// Forgets a lease that is lost or over.
     pub(crate) fn let_go(&self, token: Token) -> Option<Arc<Held>> {
         lock(&self.leases).remove(&token)
@@ -423,6 +438,14 @@ impl Node {
 
     pub(crate) fn is_stopped(&self, job: &str) -> bool {
         lock(&self.stopped).contains(job)
+    }
+
+    /// Whether an attempt of a job may begin at this uptime.
+    pub(crate) fn may_start(&self, desk: &Desk, held: &Held, now: Duration) -> bool {
+        held.revoked().is_none()
+            && self.phase() == Phase::Running
+            && now < self.trusted_until()
+            && !desk.is_paused()
     }
 
     // Which jobs have items here.

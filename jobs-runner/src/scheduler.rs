@@ -77,10 +77,17 @@ impl Scheduler {
         }
         let node = self.node.clone();
         for (job, desk) in &node.desks {
-            let Some(state) = attached.schedules.remove(job) else { continue };
+            let Some(mut state) = attached.schedules.remove(job) else { continue };
             let declared = desk.job.link.schedule.as_ref();
             let stale = declared.is_none_or(|declared| declared.fingerprint != state.fingerprint);
-            let generation = self.entries.get(job).map_or(0, |entry| entry.generation);
+            let known = self.entries.get(job);
+            let generation = known.map_or(0, |entry| entry.generation);
+            // The answer may be older than what was fired since it was asked for.
+            if let Some(known) = known.filter(|known| known.state.cursor > state.cursor)
+                && known.state.fingerprint == state.fingerprint
+            {
+                state = known.state.clone();
+            }
             if stale {
                 node.set_stale();
             }

@@ -1,19 +1,18 @@
 //! One slot: it takes items of a job, one after the other, until there are none.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use crate::{
     attempt,
     desk::{Desk, free_slot, put_back},
-    lease::Taken,
-    node::{Node, Phase},
+    node::Node,
 };
 
 /// Works until the job's queue is empty.
 pub(crate) async fn work(node: Arc<Node>, desk: Arc<Desk>) {
     let (mut now, mut took) = (node.env.uptime(), None);
     while let Some(taken) = desk.take(took) {
-        if may_start(&node, &desk, &taken, now) {
+        if node.may_start(&desk, &taken.held, now) {
             let end = attempt::run(&node, &desk, &taken, now).await;
             node.outbox.put(taken.held.token, taken.index, taken.index + 1, end);
             // One look at the clock between two items.
@@ -26,13 +25,6 @@ pub(crate) async fn work(node: Arc<Node>, desk: Arc<Desk>) {
         }
     }
     leave(&node, &desk);
-}
-
-fn may_start(node: &Node, desk: &Desk, taken: &Taken, now: Duration) -> bool {
-    taken.held.revoked().is_none()
-        && node.phase() == Phase::Running
-        && now < node.trusted_until()
-        && !desk.is_paused()
 }
 
 /// Leaves the desk, and frees the slot.

@@ -13,6 +13,10 @@ use super::{
 impl State {
     /// Leases what a session wants: highest priority first, then earliest due, in turns between jobs that tie.
     pub(super) fn grant(&mut self, session: SessionId, want: &Want, now: Millis) -> Vec<Lease> {
+        // What it held would not be counted: it has to be renewed first.
+        if !self.sessions.get(&session).is_some_and(|session| session.is_alive(now)) {
+            return Vec::new();
+        }
         let mut granting = Granting::new(want);
         let mut leases = Vec::new();
         let mut from: Option<Head> = None;
@@ -37,6 +41,7 @@ impl State {
         granting: &mut Granting<'_>,
         now: Millis,
     ) -> Option<Lease> {
+        self.sessions.get(&session).filter(|session| session.is_alive(now))?;
         let heads: Vec<Head> = self.jobs.get(job)?.heads.values().cloned().collect();
         heads.iter().find_map(|head| self.grant_from(head, session, Some(run), granting, now))
     }
