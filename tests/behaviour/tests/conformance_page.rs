@@ -43,9 +43,8 @@ fn named(text: &str) -> Vec<(&str, &str)> {
 /// The functions that a source declares as tests: after an attribute that says so, or as a rule of the suite.
 fn tests(source: &str) -> BTreeSet<String> {
     let mut tests = BTreeSet::new();
-    let (mut is_test, mut in_properties) = (false, false);
+    let mut is_test = false;
     for line in source.lines().map(str::trim) {
-        in_properties |= line.starts_with("proptest! {");
         if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
             is_test = true;
         }
