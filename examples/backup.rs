@@ -16,7 +16,7 @@ use std::{
 };
 
 use flate2::{Compression, write::GzEncoder};
-use jobs_runner::prelude::*;
+use jobs_runner::{DeadFilter, prelude::*};
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 use walkdir::WalkDir;
@@ -28,7 +28,7 @@ struct Backup {
 
 #[cron_group("backup")]
 impl Backup {
-    /// All that is not a folder, as it is found: a million files take no more memory than ten.
+    /// All that is not a folder, as it is found: nobody holds the whole list.
     ///
     /// An item is an `OsString`, because items are stored as JSON, and a file's name need not be UTF-8.
     #[query("file")]
@@ -111,6 +111,9 @@ async fn main() -> Result<()> {
     }
     fs::create_dir_all(to).map_err(|error| format!("{}: {error}", to.display()))?;
     let backup = Backup { from: from.canonicalize()?, to: to.canonicalize()? };
+    if backup.from == backup.to {
+        return Err("the files are not to be mixed with their copies; name another OUT".into());
+    }
 
     let runner = Runner::builder().provide(backup).start().await?;
     let report = runner.run(Backup::COMPRESS).await?.wait().await?;
@@ -119,8 +122,9 @@ async fn main() -> Result<()> {
         "{} files: {} saved, {} left out, {} failed",
         counts.total, counts.ok, counts.discarded, counts.dead
     );
-    for error in &report.errors {
-        println!("  {} × {}", error.count, error.message);
+    let dead = DeadFilter::new().run(report.id).limit(usize::MAX);
+    for failure in runner.client().dead(dead).await?.iter().filter_map(|dead| dead.attempts.last()) {
+        println!("  {}", failure.message);
     }
     runner.shutdown(Duration::from_secs(5)).await?;
     report.ok()?;

@@ -80,6 +80,18 @@ fn what_cannot_be_saved_fails_alone_and_with_its_path() {
     assert_eq!(names(to.path()), ["good.gz", "good.sha256"]);
 }
 
+#[test]
+fn every_failure_is_named_however_many_there_are() {
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for n in 0..150 {
+        fs::write(from.path().join(format!("file-{n}")), "text").unwrap();
+        fs::create_dir(to.path().join(format!("file-{n}.gz"))).unwrap();
+    }
+    let ran = backup(from.path(), to.path());
+    assert!(ran.stdout.starts_with("150 files: 0 saved, 0 left out, 150 failed\n"), "{ran:?}");
+    assert!((0..150).all(|n| ran.stdout.contains(&format!("/file-{n}: "))), "{ran:?}");
+}
+
 #[cfg(unix)]
 #[test]
 fn an_unreadable_file_and_folder_are_failed_items() {
@@ -126,10 +138,13 @@ fn links_are_left_out_and_a_name_need_not_be_text() {
 
 #[test]
 fn what_is_not_understood_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().to_str().unwrap();
     for (args, said) in [
         (&[][..], "backup DIR OUT"),
         (&["a"], "backup DIR OUT"),
         (&["/no/such", "b"], "/no/such is not a folder"),
+        (&[folder, folder], "name another OUT"),
     ] {
         let ran = run(example("backup").args(args));
         assert_eq!((ran.code, &*ran.stdout), (Some(1), ""), "{ran:?}");
