@@ -230,11 +230,11 @@ async fn attach(
     gone: Vec<SessionId>,
 ) -> Result<jobs_core::Attached, jobs_core::StoreError> {
     let began = node.env.uptime();
-    let attached = node.clock.observe(node.store.attach(node.attach(gone)).await?);
+    let attached = node.clock.observe(node.store.attach(node.attach(gone)).await?, began);
     let links: Vec<_> = node.desks.values().map(|desk| desk.job.link.clone()).collect();
     control::obey_code(&**node.store, &links).await?;
     let beat = jobs_core::Beat { session: node.session, held: None, reconnected: false };
-    let pulse = node.clock.observe(node.store.beat(beat).await?);
+    let pulse = node.clock.observe(node.store.beat(beat).await?, began);
     node.trust_until(began + node.lease.mul_f64(0.8));
     node.set_paused(pulse.paused);
     Ok(attached)

@@ -13,16 +13,18 @@ use crate::env::Env;
 #[derive(Debug)]
 pub(crate) struct StoreClock {
     env: Env,
+    /// [`UNKNOWN`] before the first reply.
     offset: AtomicI64,
     stepped: AtomicBool,
 }
 
-/// A difference beyond this is a step of a clock, and not a slow reply.
-const STEP: u64 = 1_000;
+/// A difference beyond this is a step of a clock; and a reply that took longer than this tells nothing of it.
+const STEP: Duration = Duration::from_secs(1);
+const UNKNOWN: i64 = i64::MIN;
 
 impl StoreClock {
     pub(crate) fn new(env: Env) -> Self {
-        Self { env, offset: AtomicI64::new(0), stepped: AtomicBool::new(false) }
+        Self { env, offset: AtomicI64::new(UNKNOWN), stepped: AtomicBool::new(false) }
     }
 
     /// The store's time now.
@@ -32,7 +34,8 @@ impl StoreClock {
 
     /// The store's time at an uptime of this machine.
     pub(crate) fn at(&self, uptime: Duration) -> Millis {
-        Millis(millis(uptime).saturating_add(self.offset.load(Ordering::Relaxed)))
+        let offset = self.offset.load(Ordering::Relaxed);
+        Millis(millis(uptime).saturating_add(if offset == UNKNOWN { 0 } else { offset }))
     }
 
     /// How long until this instant.
@@ -40,11 +43,15 @@ impl StoreClock {
         at.since(self.now())
     }
 
-    /// Takes the time from a reply, and gives what it says.
-    pub(crate) fn observe<T>(&self, reply: Reply<T>) -> T {
-        let offset = reply.now.0.saturating_sub(millis(self.env.uptime()));
-        let before = self.offset.swap(offset, Ordering::Relaxed);
-        if before != 0 && before.abs_diff(offset) > STEP {
+    /// Takes the time from the reply of a call that was made at the uptime `asked`, and gives what it says.
+    pub(crate) fn observe<T>(&self, reply: Reply<T>, asked: Duration) -> T {
+        let (now, before) = (self.env.uptime(), self.offset.load(Ordering::Relaxed));
+        if now.saturating_sub(asked) > STEP && before != UNKNOWN {
+            return reply.value;
+        }
+        let offset = reply.now.0.saturating_sub(millis(now));
+        self.offset.store(offset, Ordering::Relaxed);
+        if before != UNKNOWN && u128::from(before.abs_diff(offset)) > STEP.as_millis() {
             self.stepped.store(true, Ordering::Release);
             let step = offset.saturating_sub(before);
             tracing::warn!(target: "jobs", step_ms = step, "the store's clock stepped; ticks follow the store's time");

@@ -15,12 +15,13 @@ pub(crate) async fn run(node: Arc<Node>) {
     let (mut control, mut beats, mut failed) = (wakeups.marks().control, 0_u32, false);
     loop {
         let wait = if failed { Duration::from_millis(200) } else { interval(&node) };
+        let mut timed = false;
         tokio::select! {
             biased;
             () = node.over() => return,
             // A pause or a cancel is obeyed at once where the store tells of it.
             mark = wakeups.changed(|marks| marks.control, control) => control = mark,
-            () = wait_for(&node, node.env.about(wait)) => {}
+            () = wait_for(&node, node.env.about(wait)) => timed = true,
         }
         beats += 1;
         let held = beats.is_multiple_of(NAMED_EVERY).then(|| node.held());
@@ -29,8 +30,8 @@ pub(crate) async fn run(node: Arc<Node>) {
             Ok(reply) => {
                 failed = false;
                 node.store_answers();
-                let pulse = node.observe(reply);
-                obey(&node, pulse, began).await;
+                let pulse = node.observe(reply, began);
+                obey(&node, pulse, began, timed).await;
             }
             Err(error) => {
                 failed = true;
@@ -55,14 +56,15 @@ async fn wait_for(node: &Node, wait: Duration) {
     }
 }
 
-async fn obey(node: &Arc<Node>, pulse: Pulse, began: Duration) {
+async fn obey(node: &Arc<Node>, pulse: Pulse, began: Duration, timed: bool) {
     if !pulse.alive {
         // Somebody took this session for dead: nothing it holds is its own any more.
         tracing::warn!(target: "jobs", "the session was taken for dead; it begins anew");
         node.revoke(|_| true, Revoked::Lost);
         let attached = node.persist(|store| store.attach(node.attach(Vec::new()))).await;
         node.hand_over(attached);
-    } else if node.take_stale() {
+    } else if timed && node.take_stale() {
+        // Who declares otherwise may be gone by now. Asked at the pace of the beats: an attach may wake others.
         let attached = node.persist(|store| store.attach(node.attach(Vec::new()))).await;
         node.hand_over(attached);
     }

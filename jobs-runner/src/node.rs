@@ -165,10 +165,11 @@ impl Node {
     pub(crate) async fn persist<'a, T>(&'a self, call: impl Fn(&'a dyn Store) -> StoreResult<'a, T>) -> T {
         let mut wait = Duration::from_millis(10);
         loop {
+            let asked = self.env.uptime();
             match call(&**self.store).await {
                 Ok(reply) => {
                     self.store_answers();
-                    return self.observe(reply);
+                    return self.observe(reply, asked);
                 }
                 Err(error) => {
                     self.store_fails(&error);
@@ -181,10 +182,11 @@ impl Node {
 
     /// Takes in the answer of one call, if there is one.
     pub(crate) async fn ask<T>(&self, call: StoreResult<'_, T>) -> Option<T> {
+        let asked = self.env.uptime();
         match call.await {
             Ok(reply) => {
                 self.store_answers();
-                Some(self.observe(reply))
+                Some(self.observe(reply, asked))
             }
             Err(error) => {
                 self.store_fails(&error);
@@ -194,8 +196,8 @@ impl Node {
     }
 
     /// Takes the time from a reply, and gives what it says.
-    pub(crate) fn observe<T>(&self, reply: Reply<T>) -> T {
-        let value = self.clock.observe(reply);
+    pub(crate) fn observe<T>(&self, reply: Reply<T>, asked: Duration) -> T {
+        let value = self.clock.observe(reply, asked);
         if self.clock.take_step() {
             self.reschedule.notify_one();
             self.kick.notify_one();

@@ -74,7 +74,6 @@ impl State {
             },
         };
         self.sessions.insert(attach.session, session);
-        self.marks.control += 1;
         attached
     }
 
