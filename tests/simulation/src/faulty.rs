@@ -55,6 +55,9 @@ impl Faulty {
             answer
         };
         Box::pin(async move {
+            if wire.log.loops() {
+                sleep(Duration::from_millis(1)).await;
+            }
             match wire.fate(op) {
                 Fate::Through { before, after } => {
                     rest(before).await;

@@ -248,7 +248,11 @@ impl Ear {
         writing.ends(Phase::Found(to - from));
         let run = cx.item_id().number();
         let items = (from..to).map(|n| Item { run, n, pad: String::new() }).collect();
-        Ok(if to == total { Page::last(items) } else { Page::new(items, Some(Place { page: page + 1, from: to })) })
+        Ok(if to == total {
+            Page::last(items)
+        } else {
+            Page::new(items, Some(Place { page: page + 1, from: to }))
+        })
     }
 
     async fn work(&self, cx: &JobContext, item: Option<&Item>, time: std::ops::Range<u64>) -> Ended {

@@ -8,8 +8,8 @@ use std::{
 };
 
 use jobs_core::{
-    Appended, Beat, Completion, Fire, Firing, ItemId, Lease, Link, Millis, Pass, Passing, Pulse,
-    Reaped, RunId, ScheduleState, SessionId, Settle, Settled, Stage, Token,
+    Appended, Beat, Completion, Fire, Firing, ItemId, Lease, Link, Millis, Pass, Passing, Pulse, Reaped,
+    RunId, ScheduleState, SessionId, Settle, Settled, Stage, Token,
 };
 
 use crate::clock::Clock;
@@ -19,7 +19,12 @@ use crate::clock::Clock;
 pub(crate) struct Log {
     pub(crate) clock: Clock,
     entries: Mutex<Vec<Entry>>,
+    /// How many calls there were in this millisecond.
+    calls: Mutex<(u64, u32)>,
 }
+
+/// So many calls in one millisecond are a loop in which no time passes.
+const LOOPS: u32 = 5_000;
 
 /// One thing that happened.
 #[derive(Clone, Debug)]
@@ -45,6 +50,8 @@ pub(crate) enum What {
     Calm,
     /// No more ticks are fired.
     Stopped,
+    /// Thousands of calls were made and no time passed.
+    Loops,
     /// A call was given a fate; until then its node may notice.
     Fault {
         node: usize,
@@ -157,12 +164,25 @@ pub(crate) enum Phase {
 
 impl Log {
     pub(crate) fn new(clock: Clock) -> Self {
-        Self { clock, entries: Mutex::default() }
+        Self { clock, entries: Mutex::default(), calls: Mutex::default() }
     }
 
     pub(crate) fn add(&self, what: What) {
         let entry = Entry { at: self.clock.at(), now: self.clock.now(), what };
         lock(&self.entries).push(entry);
+    }
+
+    /// Counts a call, and says whether time has to be helped on.
+    pub(crate) fn loops(&self) -> bool {
+        let mut calls = lock(&self.calls);
+        let at = self.clock.at();
+        *calls = if calls.0 == at { (at, calls.1 + 1) } else { (at, 1) };
+        let loops = calls.1.is_multiple_of(LOOPS);
+        drop(calls);
+        if loops {
+            self.add(What::Loops);
+        }
+        loops
     }
 
     pub(crate) fn note(&self, text: impl Into<String>) {
@@ -196,6 +216,7 @@ impl fmt::Display for Entry {
             What::Node { node, change } => write!(f, "{} ** {change:?}", name(*node)),
             What::ClockStep(by) => write!(f, "* the store's clock steps by {by} ms"),
             What::Calm => write!(f, "* all faults end"),
+            What::Loops => write!(f, "* no time passes"),
             What::Stopped => write!(f, "* no more ticks"),
             What::Fault { node, op, fault, until } => {
                 write!(f, "{} !! {op}: {fault:?} until {}", name(*node), Seconds(*until))

@@ -55,7 +55,8 @@ impl Journal {
         let open = lease.fate == LeaseFate::Open || lease.fate == LeaseFate::Settled;
         let time = session.map_or(15_000, |session| session.lease.as_millis());
         let since = self.at.saturating_sub(u64::try_from(time).unwrap_or(0) + 15_000);
-        if !(alive && open) && !self.nodes.stepped(since, self.at) {
+        let trusted = alive && open;
+        if !trusted && !self.nodes.stepped(since, self.at) {
             self.report.fencing.push(format!("{about} begins under a lease that is {:?}", lease.fate));
         }
     }
@@ -77,7 +78,8 @@ pub(super) fn judge(journal: &mut Journal) {
             LeaseFate::Died => {}
             fate => {
                 let (item, node) = (lease.header.item(u32::try_from(index).unwrap_or(0)), execs[0].node);
-                let text = format!("{item} was done on {} and is not settled: {fate:?}", crate::log::name(node));
+                let text =
+                    format!("{item} was done on {} and is not settled: {fate:?}", crate::log::name(node));
                 report.repeated.push(text);
             }
         }

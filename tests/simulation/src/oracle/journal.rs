@@ -1,8 +1,8 @@
 //! Reads the log from its beginning: keeps the model of what the store should hold, and notes where it differs.
 
 use jobs_core::{
-    AfterCrash, Appended, Cause, Completion, FailureKind, Fire, Firing, IfBusy, Millis, Pass, Passing, Reaped,
-    RunId, SessionId, SkipReason, Stage, TickInfo, Token, Trigger, Verdict, after_crash,
+    AfterCrash, Appended, Cause, Completion, FailureKind, Fire, Firing, IfBusy, Millis, Pass, Passing,
+    Reaped, RunId, SessionId, SkipReason, Stage, TickInfo, Token, Trigger, Verdict, after_crash,
 };
 
 use super::{
@@ -46,6 +46,10 @@ impl Journal {
             What::Node { change, .. } => self.changed(*change),
             What::Note(note) if note.contains("does not start") => {
                 self.coverage.saw("node: does not start at first");
+            }
+            What::Loops => {
+                let here = self.here();
+                self.report.stuck.push(format!("{here} thousands of calls and no time passes"));
             }
             What::Note(_) | What::Calm | What::Stopped => {}
         }

@@ -68,9 +68,8 @@ fn counts(journal: &mut Journal, report: &RunReport, run: &Run) {
 
 /// Every dead item is kept, with its payload.
 fn dead(journal: &mut Journal, world: &World) {
-    let dead = |ending: Option<Ending>| {
-        matches!(ending, Some(Ending::Dead | Ending::Poison | Ending::Undecodable))
-    };
+    let dead =
+        |ending: Option<Ending>| matches!(ending, Some(Ending::Dead | Ending::Poison | Ending::Undecodable));
     let items = journal.model.items.iter().filter(|(key, item)| key.1 == Stage::Work && dead(item.end));
     let mut expected: Vec<_> = items.map(|(key, _)| (key.0, key.2)).collect();
     for found in &world.store.dead {

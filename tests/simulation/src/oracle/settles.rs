@@ -49,7 +49,8 @@ impl Journal {
         if settled.lost.contains(&token) {
             self.coverage.saw("settle: late");
             if open {
-                let text = format!("{here} the lease {} of {} is lost without cause", token.0, lease.header.job);
+                let text =
+                    format!("{here} the lease {} of {} is lost without cause", token.0, lease.header.job);
                 self.report.fencing.push(text);
             }
             return;
