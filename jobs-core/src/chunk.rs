@@ -9,6 +9,10 @@ use crate::{Body, ItemId, Millis, RunId, Trigger};
 /// The newest chunk format that this version writes, and the newest it can read.
 pub const FORMAT: u16 = 1;
 
+/// How much earlier than its due time an item of priority 1 stands among those of priority 0, in milliseconds: a year,
+/// which is longer than anything waits, so priority is strict. A job whose priority is to age would take a shorter one.
+pub const STEP: i64 = 366 * 24 * 3_600_000;
+
 /// Items of one run that are alike in all of their header. Users never meet it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chunk {
@@ -35,7 +39,7 @@ pub struct Header {
     pub tick: Option<Millis>,
     /// What part of the run the items are.
     pub stage: Stage,
-    /// Higher is leased first.
+    /// Higher is leased first: see [`rank`](Self::rank).
     pub priority: i16,
     /// Not leased before.
     pub due: Millis,
@@ -109,11 +113,12 @@ impl Header {
         ItemId::new(self.number, self.start + u64::from(index))
     }
 
-    /// The order in which ready chunks of a job are leased: priority, due time, and within a run the order in
-    /// which the query found them, whatever was given back or handed out before.
+    /// Where ready items stand: lower is leased first. One number, so that every store sorts by it and nothing
+    /// else: the due time, earlier by [`STEP`] per step of priority. Within one rank, the order is that of runs, and
+    /// in a run the order in which the query found the items, whatever was given back or handed out before.
     #[must_use]
-    pub fn order(&self) -> (std::cmp::Reverse<i16>, Millis, u64, u64) {
-        (std::cmp::Reverse(self.priority), self.due, self.number, self.start)
+    pub fn rank(&self) -> i64 {
+        self.due.0.saturating_sub(i64::from(self.priority).saturating_mul(STEP))
     }
 }
 

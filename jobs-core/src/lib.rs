@@ -34,7 +34,7 @@ mod timetable;
 mod wakeups;
 
 pub use body::{Body, BodyWriter, MAX_BYTES, MAX_ITEMS};
-pub use chunk::{Chunk, FORMAT, Header, ItemOptions, Stage, Undecodable};
+pub use chunk::{Chunk, FORMAT, Header, ItemOptions, STEP, Stage, Undecodable};
 pub use context::{Delivery, JobContext};
 pub use descriptor::{BoxFuture, Location};
 pub use failure::{BoxError, Failure, FailureKind, Fatal, fatal};

@@ -1,12 +1,11 @@
 //! The ready chunks of one job.
 
 use std::{
-    cmp::Reverse,
     collections::{BTreeMap, VecDeque},
     sync::Arc,
 };
 
-use jobs_core::{Chunk, FORMAT, Header, Millis, RunId, Stage};
+use jobs_core::{Chunk, FORMAT, Header, RunId, Stage};
 
 /// Why chunks wait in different queues: what is leased of them, and to whom, differs. All of one queue may be
 /// leased to the same sessions, so that its first chunk speaks for it.
@@ -45,8 +44,8 @@ impl Line {
     }
 }
 
-/// What is first in a queue: priority, due time and number of the run.
-pub(super) type Place = (Reverse<i16>, Millis, u64);
+/// What is first in a queue: its rank, and the number of its run.
+pub(super) type Place = (i64, u64);
 
 /// Ready chunks in the order in which they are leased. Those of one run stand together, so that a run of any
 /// size is published in one step.
@@ -103,7 +102,7 @@ impl Queue {
 
     /// Takes out all chunks of a run.
     pub(super) fn drain_run(&mut self, run: RunId) -> Vec<Chunk> {
-        let of = |place: &Place| place.2 == run.number();
+        let of = |place: &Place| place.1 == run.number();
         let places: Vec<Place> = self.runs.keys().copied().filter(of).collect();
         let (drained, kept) = places
             .into_iter()
@@ -134,5 +133,5 @@ impl Queue {
 }
 
 fn place(header: &Header) -> Place {
-    (Reverse(header.priority), header.due, header.number)
+    (header.rank(), header.number)
 }

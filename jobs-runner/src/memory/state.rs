@@ -44,8 +44,7 @@ pub(super) struct State {
 /// Where the first chunk of a queue stands among those of all jobs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Head {
-    pub(super) priority: std::cmp::Reverse<i16>,
-    pub(super) due: Millis,
+    pub(super) rank: i64,
     pub(super) served: u64,
     pub(super) job: Arc<str>,
     pub(super) line: Line,
@@ -115,10 +114,10 @@ impl State {
             self.heads.remove(stood);
         }
         match place {
-            Some((priority, due, _)) => {
+            Some((rank, _)) => {
                 // A queue keeps its turn while only its contents change.
                 let served = stood.map_or(served, |stood| stood.served);
-                let head = Head { priority, due, served, job: id.clone(), line: line.clone() };
+                let head = Head { rank, served, job: id.clone(), line: line.clone() };
                 job.heads.insert(line.clone(), head.clone());
                 self.heads.insert(head);
             }

@@ -17,9 +17,12 @@ impl State {
     pub(super) fn beat(&mut self, beat: &Beat, now: Millis) -> Pulse {
         let Some(session) = self.sessions.get_mut(&beat.session) else { return Pulse::default() };
         // One that was not heard of for a lease was cut off, whatever it says.
-        if beat.reconnected || !session.is_alive(now) {
+        let renewed = !session.is_alive(now);
+        if beat.reconnected || renewed {
             session.connected_at = now;
         }
+        // While it had expired it was given nothing; now it may ask again.
+        self.marks.work += u64::from(renewed);
         session.until = session.until.max(now + session.lease);
         let (lease, held) = (session.lease, session.leases.clone());
         let mut pulse = Pulse { alive: true, ..Pulse::default() };
