@@ -59,7 +59,7 @@ async fn main() -> Result<()> {
                 println!("  {at}  attempt {attempt}: {message}; {next}");
             }
             Event::ItemDone { attempt, duration, .. } => {
-                println!("  done in {duration:?}, attempt {attempt}")
+                println!("  done in {duration:?}, attempt {attempt}");
             }
             Event::RunFinished(report) => println!("  {:?}: {:?}", report.state, report.counts),
             _ => {}

@@ -51,9 +51,8 @@ fn every_line_of_cronies_corpus_is_answered() {
             assert!(answer.starts_with("error: "), "{} {:?}: {answer}", case.id, case.expr);
             continue;
         };
-        let fires = answer.split_ascii_whitespace().map(|second| second.parse::<i64>());
-        let mut fires: Vec<i64> =
-            fires.collect::<Result<_, _>>().unwrap_or_else(|_| panic!("{} {answer}", case.id));
+        let fires: Result<Vec<i64>, _> = answer.split_ascii_whitespace().map(str::parse).collect();
+        let mut fires = fires.unwrap_or_else(|_| panic!("{} {:?}: {answer}", case.id, case.expr));
         fires.retain(|second| case.complete_until.is_none_or(|until| *second <= until));
         if fires != *expect {
             let law_changed = fires.iter().chain(expect).any(|second| law_changed(&case.zone, *second));
