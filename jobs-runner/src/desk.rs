@@ -176,8 +176,8 @@ pub(crate) fn start_workers(node: &Arc<Node>, desk: &Arc<Desk>) {
 pub(crate) fn free_slot(node: &Arc<Node>) {
     node.running.fetch_sub(1, Ordering::AcqRel);
     if node.crowded.swap(false, Ordering::AcqRel) {
-        for desk in node.active().iter().filter_map(|job| node.desks.get(job)) {
-            start_workers(node, desk);
+        for desk in node.active() {
+            start_workers(node, &desk);
         }
     }
     node.idle.notify_one();

@@ -40,7 +40,7 @@ pub(crate) async fn run(node: Arc<Node>) {
             }
         }
         let now = node.env.uptime();
-        for desk in node.active().iter().filter_map(|job| node.desks.get(job)) {
+        for desk in node.active() {
             if desk.returns_at().is_some_and(|at| at < now) {
                 desk.return_unstarted(&node);
             }
@@ -80,7 +80,7 @@ async fn results(node: &Node) {
 /// nobody told of.
 async fn due(node: &Node, next_due: Option<Millis>) {
     let until = next_due.map(|due| node.clock.until(due));
-    let returns = node.active().iter().filter_map(|job| node.desks.get(job)?.returns_at()).min();
+    let returns = node.active().iter().filter_map(|desk| desk.returns_at()).min();
     let returns = returns.map(|at| at.saturating_sub(node.env.uptime()) + Duration::from_millis(1));
     let wait = until.into_iter().chain(returns).min().unwrap_or(node.poll).min(node.poll);
     node.env.sleep(wait).await;
@@ -93,12 +93,10 @@ pub(crate) fn want(node: &Node) -> Want {
     }
     let mut taken = node.reserved.load(Ordering::Acquire) + node.fills.load(Ordering::Acquire);
     let mut jobs = Vec::new();
-    for job in node.active() {
-        if let Some(desk) = node.desks.get(&job) {
-            let (want, slots) = desk.want();
-            taken += slots;
-            jobs.push(want);
-        }
+    for desk in node.active() {
+        let (want, slots) = desk.want();
+        taken += slots;
+        jobs.push(want);
     }
     let slots = u32::try_from(node.max_concurrency.saturating_sub(taken)).unwrap_or(u32::MAX);
     Want { slots, jobs }
@@ -136,7 +134,7 @@ pub(crate) fn take_in(node: &Arc<Node>, lease: Lease) {
     }
     match header.stage {
         Stage::Work => {
-            node.set_active(&desk.job.id, true);
+            node.set_active(desk);
             desk.queue(Unstarted::new(held));
             start_workers(node, desk);
         }

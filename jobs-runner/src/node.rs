@@ -64,7 +64,7 @@ pub(crate) struct Node {
     pub(crate) reserved: AtomicUsize,
     leases: Mutex<BTreeMap<Token, Arc<Held>>>,
     /// Jobs with items here.
-    active: Mutex<BTreeSet<Arc<str>>>,
+    active: Mutex<BTreeMap<Arc<str>, Arc<Desk>>>,
     /// Runs whose filling is about to be announced, and what came of them meanwhile.
     unannounced: Mutex<BTreeMap<RunId, Vec<Lease>>>,
     /// What a renewed attach found, for the scheduler.
@@ -357,10 +357,8 @@ impl Node {
 
     /// Settles the items that may no longer be started.
     pub(crate) fn return_unstarted(&self) {
-        for job in self.active() {
-            if let Some(desk) = self.desks.get(&job) {
-                desk.return_unstarted(self);
-            }
+        for desk in self.active() {
+            desk.return_unstarted(self);
         }
     }
 
@@ -452,19 +450,17 @@ impl Node {
 
     // Which jobs have items here.
 
-    pub(crate) fn active(&self) -> Vec<Arc<str>> {
-        lock(&self.active).iter().cloned().collect()
+    /// The desks with items or workers.
+    pub(crate) fn active(&self) -> Vec<Arc<Desk>> {
+        lock(&self.active).values().cloned().collect()
     }
 
-    pub(crate) fn set_active(&self, job: &Arc<str>, active: bool) {
-        let mut all = lock(&self.active);
-        if active {
-            if !all.contains(job) {
-                all.insert(job.clone());
-            }
-        } else {
-            all.remove(job);
-        }
+    pub(crate) fn set_active(&self, desk: &Arc<Desk>) {
+        lock(&self.active).entry(desk.job.id.clone()).or_insert_with(|| desk.clone());
+    }
+
+    pub(crate) fn set_inactive(&self, desk: &Desk) {
+        lock(&self.active).remove(&desk.job.id);
     }
 
     // The order of events: a run is said to be filled before any of its items is started here.

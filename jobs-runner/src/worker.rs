@@ -28,12 +28,12 @@ pub(crate) async fn work(node: Arc<Node>, desk: Arc<Desk>) {
 }
 
 /// Leaves the desk, and frees the slot.
-fn leave(node: &Arc<Node>, desk: &Desk) {
+fn leave(node: &Arc<Node>, desk: &Arc<Desk>) {
     if desk.is_idle() {
-        node.set_active(&desk.job.id, false);
+        node.set_inactive(desk);
         // Something may have come in between.
         if !desk.is_idle() {
-            node.set_active(&desk.job.id, true);
+            node.set_active(desk);
         }
     }
     free_slot(node);
