@@ -124,6 +124,7 @@ macro_rules! __rules {
             a_session_reaps_nobody_during_its_first_lease
             a_reconnected_session_reaps_nobody_for_a_lease
             an_expired_session_reaps_nobody
+            an_expired_session_leases_nothing
             an_orphaned_lease_goes_back
             a_young_lease_is_no_orphan
             a_beat_tells_lost_leases

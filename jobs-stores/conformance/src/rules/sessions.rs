@@ -113,6 +113,20 @@ pub(super) fn an_expired_session_reaps_nobody(bench: &mut Bench<'_>) -> Check {
     Ok(())
 }
 
+pub(super) fn an_expired_session_leases_nothing(bench: &mut Bench<'_>) -> Check {
+    bench.attach(A, &[link(FAN)])?;
+    bench.filled(A, FAN, 2)?;
+    bench.advance(LONG)?;
+    ensure_eq!(bench.lease(A, 9)?, [], "what a session held that has expired would count against no limit");
+    let fire = bench.by_hand(FAN);
+    let (_, lease) = bench.fired(A, fire)?;
+    ensure_eq!(lease, None, "nor does it get the first item of what it fires");
+    ensure!(bench.beat(A)?.alive, "a session that nobody reaped is renewed");
+    let items: u32 = bench.lease(A, 9)?.iter().map(|lease| lease.chunk.count()).sum();
+    ensure_eq!(items, 3, "once it is renewed it leases again");
+    Ok(())
+}
+
 pub(super) fn an_orphaned_lease_goes_back(bench: &mut Bench<'_>) -> Check {
     let (_, known) = leased(bench, 2)?;
     bench.filled(A, FAN, 1)?;

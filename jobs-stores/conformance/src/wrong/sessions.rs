@@ -112,6 +112,15 @@ pub(super) const LIES: &[Lie] = &[
         "lets a session that has expired reap the others",
         |liar, call| reap_if(liar, call, |_, heard, now| now.since(heard) > LEASE),
     ),
+    Lie::acts("an_expired_session_leases_nothing", "takes a settle for a beat", |liar, call| {
+        Box::pin(async move {
+            if let Call::Settle(settle) = &call {
+                let (session, held) = (settle.session, None);
+                liar.truly(Call::Beat(jobs_core::Beat { session, held, reconnected: false })).await?;
+            }
+            liar.truly(call).await
+        })
+    }),
     Lie::asks("an_orphaned_lease_goes_back", "does not look at what a session says it holds", |call, _| {
         if let Call::Beat(beat) = call {
             beat.held = None;
