@@ -9,7 +9,7 @@ use std::{
 
 use behaviour::{DAY, Gate, HOUR, Inside, Log, MILLI, MINUTE, SECOND, secs, stream};
 use futures_core::Stream;
-use jobs_runner::{Event, FailureKind, MemoryStore, RunState, prelude::*, testing::Harness};
+use jobs_runner::{DeadFilter, Event, FailureKind, MemoryStore, RunState, prelude::*, testing::Harness};
 
 fn since(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to.duration_since(from)).unwrap()
@@ -878,5 +878,91 @@ async fn a_dead_item_has_its_payload_and_the_error_of_each_attempt() -> Result<(
     assert_eq!(item.attempts[0].retry_at.map(|at| at > item.attempts[0].at), Some(true));
     assert_eq!(item.attempts[1].retry_at, None);
     assert!(item.attempts[1].at >= item.attempts[0].retry_at.unwrap());
+    Ok(())
+}
+
+#[tokio::test]
+async fn dead_items_are_listed_newest_first_and_filtered() -> Result<()> {
+    let t = Harness::new().group::<Fates>().start().await?;
+    let mixed = t.run(Fates::MIXED).await?;
+    t.advance(HOUR).await;
+    let later = t.now();
+    let payload = t.run(Fates::PAYLOAD).await?;
+    let client = t.client();
+    let dead = |filter: DeadFilter| async move { client.dead(filter).await };
+    let all = dead(DeadFilter::new()).await?;
+    assert_eq!(all.len(), 5);
+    assert_eq!(all[0].run, Some(payload.id));
+    assert!(all.windows(2).all(|pair| pair[0].attempts.last().unwrap().at >= pair[1].attempts.last().unwrap().at));
+    assert_eq!(dead(DeadFilter::new().run(mixed.id)).await?.len(), 4);
+    assert_eq!(dead(DeadFilter::new().job(Fates::PAYLOAD)).await?, all[..1]);
+    assert_eq!(dead(DeadFilter::new().item(all[0].id)).await?, all[..1]);
+    assert_eq!(dead(DeadFilter::new().since(later)).await?.len(), 1);
+    assert_eq!(dead(DeadFilter::new().error("broken")).await?.len(), 1);
+    assert_eq!(dead(DeadFilter::new().error("cause 2")).await?, all[..1], "the chain counts too");
+    assert_eq!(dead(DeadFilter::new().limit(2)).await?, all[..2]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn dead_items_are_kept_as_long_as_keep_dead_says() -> Result<()> {
+    let options = JobOptions::new().keep_dead(DAY * 2);
+    let t = Harness::new()
+        .group::<Fates>()
+        .with(move |b| b.configure("fates.all-dead", options.clone()))
+        .start()
+        .await?;
+    t.run(Fates::ALL_DEAD).await?;
+    t.run(Fates::PAYLOAD).await?;
+    t.advance(DAY * 2 - HOUR).await;
+    assert_eq!(t.dead(Fates::ALL_DEAD).await.len(), 2);
+    t.advance(HOUR * 2).await;
+    assert_eq!((t.dead(Fates::ALL_DEAD).await.len(), t.dead(Fates::PAYLOAD).await.len()), (0, 1));
+    t.advance(DAY * 89).await;
+    assert_eq!(t.dead(Fates::PAYLOAD).await.len(), 0, "90 days by default");
+    Ok(())
+}
+
+#[tokio::test]
+async fn reports_are_written_as_json_and_read_again() -> Result<()> {
+    let t = Harness::new().group::<Fates>().start().await?;
+    let report = t.run(Fates::MIXED).await?;
+    let text = serde_json::to_string(&report)?;
+    assert_eq!(serde_json::from_str::<RunReport>(&text)?, report);
+    let dead = t.dead(Fates::MIXED).await;
+    assert_eq!(serde_json::from_str::<Vec<jobs_runner::DeadItem>>(&serde_json::to_string(&dead)?)?, dead);
+    Ok(())
+}
+
+/// Hands its context on.
+#[derive(Default)]
+struct HandsOn(Log<&'static str>);
+
+#[cron_group("hands-on")]
+impl HandsOn {
+    #[job("work", timeout = "30s")]
+    async fn work(&self, cx: &JobContext) {
+        let (cx, log) = (cx.clone(), self.0.clone());
+        tokio::spawn(async move {
+            cx.cancelled().await;
+            log.note(if cx.is_cancelled() { "told" } else { "woken" });
+        });
+        std::future::pending::<()>().await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_handler_has_handed_on_hears_of_its_end() -> Result<()> {
+    let log = Log::default();
+    let t = Harness::new().provide(HandsOn(log.clone())).start().await?;
+    let run = t.client().run(HandsOn::WORK).await?;
+    t.advance(SECOND).await;
+    assert!(log.is_empty());
+    run.cancel().await?;
+    t.advance(secs(4)).await;
+    assert_eq!(log.take(), ["told"], "by a cancel");
+    let _run = t.client().run(HandsOn::WORK).await?;
+    t.advance(MINUTE).await;
+    assert_eq!(log.take(), ["told"], "by a timeout");
     Ok(())
 }

@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use behaviour::{DAY, HOUR, Log, MINUTE, SECOND, secs, stream};
+use behaviour::{DAY, Gate, HOUR, Log, MINUTE, SECOND, secs, stream};
 use futures_core::Stream;
 use jobs_runner::{Event, FailureKind, RunState, prelude::*, testing::Harness};
 use serde::{Deserialize, Serialize};
@@ -303,6 +303,43 @@ async fn empty_pages_are_no_busy_loop_without_end() -> Result<()> {
     let t = Harness::new().group::<Bulk>().start().await?;
     let report = t.run(Bulk::EMPTY_PAGES).await?.ok()?;
     assert_eq!(report.counts.total, 0);
+    Ok(())
+}
+
+/// Pages without end to come, and nobody to work them.
+#[derive(Clone, Default)]
+struct Flood {
+    pages: Arc<AtomicU64>,
+    gate: Gate,
+}
+
+#[cron_group("flood")]
+impl Flood {
+    #[query("work")]
+    async fn find(&self, after: Option<u64>) -> Result<Page<u64, u64>> {
+        self.pages.fetch_add(1, Ordering::Relaxed);
+        let page = after.unwrap_or(0);
+        Ok(Page::new((0..1_000).collect(), (page < 149).then_some(page + 1)))
+    }
+    // Waiting for the store does not count against the bound of a page.
+    #[job("work", max_compute_time = "1m")]
+    async fn work(&self, _n: u64) {
+        self.gate.pass().await;
+    }
+}
+
+#[tokio::test]
+async fn a_page_query_waits_while_more_than_a_hundred_thousand_items_are_ready() -> Result<()> {
+    let flood = Flood::default();
+    let t = Harness::new().provide(flood.clone()).with(|b| b.poll_interval(SECOND)).start().await?;
+    let run = t.client().run(Flood::WORK).await?;
+    t.advance(HOUR).await;
+    let pages = flood.pages.load(Ordering::Relaxed);
+    assert!((100..=103).contains(&pages), "{pages}");
+    flood.gate.open();
+    t.advance(HOUR).await;
+    let report = t.client().report(run.id()).await?.ok()?;
+    assert_eq!((report.counts.ok, flood.pages.load(Ordering::Relaxed)), (150_000, 150));
     Ok(())
 }
 

@@ -397,3 +397,59 @@ async fn a_query_counts_against_no_limit_of_its_job() -> Result<()> {
     assert_eq!(rivals.log.len(), 4);
     Ok(())
 }
+
+/// Quick items, and one that is stuck.
+#[derive(Clone, Default)]
+struct Uneven {
+    done: Log<(u32, String)>,
+    gate: Gate,
+}
+
+#[cron_group("uneven")]
+impl Uneven {
+    #[query("work")]
+    async fn find(&self) -> Vec<u32> {
+        (0..2_000).collect()
+    }
+    #[job("work", concurrency = 1)]
+    async fn work(&self, n: u32, cx: &JobContext) {
+        if n == 1_000 {
+            self.gate.pass().await;
+        }
+        self.done.note((n, cx.node().to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn what_was_fetched_ahead_and_is_not_started_goes_back_and_others_do_it() -> Result<()> {
+    let uneven = Uneven::default();
+    let t = Harness::new().nodes(2).provide(uneven.clone()).start().await?;
+    let run = t.client().run(Uneven::WORK).await?;
+    t.advance(secs(5)).await;
+    assert_eq!(uneven.done.len(), 1_999, "all but the one that is stuck");
+    uneven.gate.open();
+    t.advance(SECOND).await;
+    let report = t.client().report(run.id()).await?.ok()?;
+    assert_eq!((report.counts.ok, report.counts.retries, uneven.done.len()), (2_000, 0, 2_000));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_simple_job_of_a_node_that_is_full_waits_for_a_slot_or_another_node() -> Result<()> {
+    let (uneven, rivals) = (Uneven::default(), Rivals::default());
+    let t = Harness::new()
+        .nodes(2)
+        .provide(uneven.clone())
+        .provide(rivals.clone())
+        .with(|b| b.max_concurrency(1))
+        .start()
+        .await?;
+    let block = t.client().run(Rivals::BLOCK).await?;
+    t.advance(SECOND).await;
+    let report = t.run("rivals.two").await?.ok()?;
+    assert_eq!((report.counts.ok, rivals.log.len()), (4, 4), "the other node does it");
+    rivals.gate.open();
+    t.advance(SECOND).await;
+    t.client().report(block.id()).await?.ok()?;
+    Ok(())
+}
