@@ -5,13 +5,13 @@ use std::{
     time::Duration,
 };
 
-use jobs_core::{End, Header, Lease, Millis, Settle, Settled, Settlement, Stage, Trigger, Want};
+use jobs_core::{End, Header, Millis, Settle, Settled, Settlement, Stage, Trigger, Want};
 
 use crate::{
     desk::{put_back, start_workers},
     event::Event,
     lease::{Revoked, Unstarted},
-    node::{Node, Phase},
+    node::{Granted, Node, Phase},
 };
 
 /// Results are settled this long after the first of them, if there are not enough before.
@@ -58,13 +58,13 @@ pub(crate) async fn run(node: Arc<Node>) {
         n += 1;
         let (session, want) = (node.session, reserved.want.clone());
         let settle = Settle { session, lane: LANE, n, settlements, effects: Vec::new(), want };
-        let settled = node.persist(|store| store.settle(settle.clone())).await;
+        let (settled, asked) = node.persist_asked(|store| store.settle(settle.clone())).await;
         drop(reserved);
         acknowledge(&node, &settle.settlements, &settled);
         more = !settled.leases.is_empty();
         next_due = settled.next_due;
         for lease in settled.leases {
-            take_in(&node, lease);
+            take_in(&node, Granted { lease, asked });
         }
         node.complete(settled.ended).await;
     }
@@ -117,8 +117,10 @@ fn acknowledge(node: &Node, settlements: &[Settlement], settled: &Settled) {
 }
 
 /// Takes in a lease: its items wait for a worker, or its query begins.
-pub(crate) fn take_in(node: &Arc<Node>, lease: Lease) {
-    let Some(lease) = node.kept_back(lease) else { return };
+pub(crate) fn take_in(node: &Arc<Node>, granted: Granted) {
+    let Some(granted) = node.kept_back(granted) else { return };
+    let ours = node.may_be_ours(&granted);
+    let lease = granted.lease;
     let Some(desk) = node.desks.get(&lease.chunk.header.job) else { return };
     // The repeat of an answer names the same leases.
     if node.holds(lease.token) {
@@ -126,6 +128,13 @@ pub(crate) fn take_in(node: &Arc<Node>, lease: Lease) {
     }
     let held = node.hold(lease, desk);
     let header = &held.header;
+    if !ours {
+        return put_back(node, &held, 0..held.count());
+    }
+    if desk.is_paused() {
+        // The store has leased it since: it knows of a resume that is not known here.
+        node.refresh.notify_one();
+    }
     if begins_by_hand(header, desk.job.def.query.is_some())
         && let Some(run) = held.run()
     {

@@ -223,8 +223,8 @@ impl Appends {
                 let (job, total) = (self.held.header.job.to_string(), self.total());
                 node.bus.say(Event::RunFilled { job, run, total });
             }
-            for lease in node.announced(run) {
-                take_in(node, lease);
+            for granted in node.announced(run) {
+                take_in(node, granted);
             }
         }
         stored

@@ -21,6 +21,7 @@ pub(crate) async fn run(node: Arc<Node>) {
             () = node.over() => return,
             // A pause or a cancel is obeyed at once where the store tells of it.
             mark = wakeups.changed(|marks| marks.control, control) => control = mark,
+            () = node.refresh.notified() => {}
             () = wait_for(&node, node.env.about(wait)) => timed = true,
         }
         beats += 1;
@@ -62,6 +63,7 @@ async fn obey(node: &Arc<Node>, pulse: Pulse, began: Duration, timed: bool) {
         tracing::warn!(target: "jobs", "the session was taken for dead; it begins anew");
         node.revoke(|_| true, Revoked::Lost);
         let attached = node.persist(|store| store.attach(node.attach(Vec::new()))).await;
+        node.attached_anew();
         node.hand_over(attached);
     } else if timed && node.take_stale() {
         // Who declares otherwise may be gone by now. Asked at the pace of the beats: an attach may wake others.

@@ -57,6 +57,11 @@ impl Held {
         self.header.run()
     }
 
+    /// How many items it is of.
+    pub(crate) fn count(&self) -> u32 {
+        self.body.count()
+    }
+
     pub(crate) fn item(&self, index: u32) -> ItemId {
         self.header.item(index)
     }

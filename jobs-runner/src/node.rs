@@ -50,6 +50,8 @@ pub(crate) struct Node {
     pub(crate) shutting_down: Arc<AtomicBool>,
     /// Tells the dispatcher that there is room, or work.
     pub(crate) kick: Notify,
+    /// Tells the heartbeat that the store knows something newer.
+    pub(crate) refresh: Notify,
     /// Tells whoever shuts down that a worker has ended.
     pub(crate) idle: Notify,
     /// Tells the scheduler that what is stopped or paused has changed.
@@ -66,7 +68,7 @@ pub(crate) struct Node {
     /// Jobs with items here.
     active: Mutex<BTreeMap<Arc<str>, Arc<Desk>>>,
     /// Runs whose filling is about to be announced, and what came of them meanwhile.
-    unannounced: Mutex<BTreeMap<RunId, Vec<Lease>>>,
+    unannounced: Mutex<BTreeMap<RunId, Vec<Granted>>>,
     /// What a renewed attach found, for the scheduler.
     attached: Mutex<Option<Attached>>,
     /// Whether a schedule is declared otherwise by another node.
@@ -75,6 +77,8 @@ pub(crate) struct Node {
     stopped: Mutex<BTreeSet<Arc<str>>>,
     /// Until when, by this machine's uptime in nanoseconds, the leases can be trusted.
     trusted_until: AtomicU64,
+    /// When, by this machine's uptime in nanoseconds, the session began anew.
+    attached_at: AtomicU64,
     /// Since when, by this machine's uptime, the store has not answered.
     lost_since: Mutex<Option<Duration>>,
 }
@@ -143,6 +147,7 @@ impl Node {
             phase_changed: Notify::new(),
             shutting_down: Arc::default(),
             kick: Notify::new(),
+            refresh: Notify::new(),
             idle: Notify::new(),
             reschedule: Notify::new(),
             running: AtomicUsize::new(0),
@@ -157,19 +162,28 @@ impl Node {
             paused: Mutex::default(),
             stopped: Mutex::default(),
             trusted_until: AtomicU64::new(0),
+            attached_at: AtomicU64::new(0),
             lost_since: Mutex::default(),
         }
     }
 
     /// Calls the store until it answers. The call must be one that may be repeated.
     pub(crate) async fn persist<'a, T>(&'a self, call: impl Fn(&'a dyn Store) -> StoreResult<'a, T>) -> T {
+        self.persist_asked(call).await.0
+    }
+
+    /// The same, with this machine's uptime when the call that was answered was made.
+    pub(crate) async fn persist_asked<'a, T>(
+        &'a self,
+        call: impl Fn(&'a dyn Store) -> StoreResult<'a, T>,
+    ) -> (T, Duration) {
         let mut wait = Duration::from_millis(10);
         loop {
             let asked = self.env.uptime();
             match call(&**self.store).await {
                 Ok(reply) => {
                     self.store_answers();
-                    return self.observe(reply, asked);
+                    return (self.observe(reply, asked), asked);
                 }
                 Err(error) => {
                     self.store_fails(&error);
@@ -440,6 +454,19 @@ impl Node {
         lock(&self.stopped).contains(job)
     }
 
+    /// Whether a lease can still be ours: the answer that brought it may have been so late that the store has given it
+    /// to another.
+    pub(crate) fn may_be_ours(&self, granted: &Granted) -> bool {
+        let attached_at = Duration::from_nanos(self.attached_at.load(Ordering::Acquire));
+        granted.asked >= attached_at && self.env.uptime() < granted.asked + self.lease.mul_f64(0.8)
+    }
+
+    /// The session begins anew: what was asked for before is lost.
+    pub(crate) fn attached_anew(&self) {
+        let nanos = u64::try_from(self.env.uptime().as_nanos()).unwrap_or(u64::MAX);
+        self.attached_at.store(nanos, Ordering::Release);
+    }
+
     /// Whether an attempt of a job may begin at this uptime.
     pub(crate) fn may_start(&self, desk: &Desk, held: &Held, now: Duration) -> bool {
         held.revoked().is_none()
@@ -471,21 +498,29 @@ impl Node {
     }
 
     /// Keeps back a lease, if its run is not announced.
-    pub(crate) fn kept_back(&self, lease: Lease) -> Option<Lease> {
+    pub(crate) fn kept_back(&self, granted: Granted) -> Option<Granted> {
         let mut unannounced = lock(&self.unannounced);
-        match lease.chunk.header.run().and_then(|run| unannounced.get_mut(&run)) {
+        match granted.lease.chunk.header.run().and_then(|run| unannounced.get_mut(&run)) {
             Some(kept) => {
-                kept.push(lease);
+                kept.push(granted);
                 None
             }
-            None => Some(lease),
+            None => Some(granted),
         }
     }
 
     /// The run is announced; what was kept back is handed over.
-    pub(crate) fn announced(&self, run: RunId) -> Vec<Lease> {
+    pub(crate) fn announced(&self, run: RunId) -> Vec<Granted> {
         lock(&self.unannounced).remove(&run).unwrap_or_default()
     }
+}
+
+/// A lease as it came.
+#[derive(Debug)]
+pub(crate) struct Granted {
+    pub(crate) lease: Lease,
+    /// This machine's uptime when the call was made that brought it.
+    pub(crate) asked: Duration,
 }
 
 /// Room that a call under way has asked for.

@@ -4,6 +4,7 @@ use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet, BinaryHeap},
     sync::Arc,
+    time::Duration,
 };
 
 use jobs_core::{
@@ -15,7 +16,7 @@ use crate::{
     desk::Desk,
     dispatcher::take_in,
     event::Event,
-    node::{Node, Phase},
+    node::{Granted, Node, Phase},
 };
 
 /// So many ticks are fired in one call.
@@ -246,14 +247,14 @@ impl Scheduler {
         }
         if !round.fires.is_empty() {
             let fires = round.fires.iter().map(|(_, fire, _)| fire.clone()).collect();
-            let reserved = self.node.reserve();
+            let (reserved, asked) = (self.node.reserve(), self.node.env.uptime());
             let fired = self.node.store.fire(Some(self.node.session), fires, reserved.want.clone());
             let fired = self.node.ask(fired).await;
             drop(reserved);
             match fired {
                 Some(firings) => {
                     for ((job, fire, tick), firing) in round.fires.into_iter().zip(firings) {
-                        self.fired(&job, fire, tick, firing, &mut again);
+                        self.fired(&job, fire, tick, (firing, asked), &mut again);
                     }
                 }
                 // Meanwhile they may have become late: they are decided anew, when the store answers again.
@@ -273,7 +274,14 @@ impl Scheduler {
         self.plan(job);
     }
 
-    fn fired(&mut self, job: &Arc<str>, fire: Fire, tick: FireTick, firing: Firing, again: &mut Round) {
+    fn fired(
+        &mut self,
+        job: &Arc<str>,
+        fire: Fire,
+        tick: FireTick,
+        (firing, asked): (Firing, Duration),
+        again: &mut Round,
+    ) {
         let node = self.node.clone();
         let Cause::Tick { passed, .. } = fire.cause else { return };
         match firing {
@@ -292,7 +300,7 @@ impl Scheduler {
                 node.bus.say(Event::TickFired { job: job.to_string(), tick: instant, run, late_by });
                 node.bus.say(Event::RunStarted { job: job.to_string(), run, trigger: tick.trigger });
                 if let Some(lease) = lease {
-                    take_in(&node, lease);
+                    take_in(&node, Granted { lease, asked });
                 }
             }
             Firing::Already(state) => self.set(job, |entry| entry.state = state),
@@ -351,7 +359,7 @@ impl Scheduler {
     }
 }
 
-async fn sleep(node: &Node, wait: Option<std::time::Duration>) {
+async fn sleep(node: &Node, wait: Option<Duration>) {
     match wait {
         Some(wait) => node.env.sleep(wait).await,
         None => std::future::pending().await,
