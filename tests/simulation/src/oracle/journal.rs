@@ -174,7 +174,9 @@ impl Journal {
             for token in open.into_iter().filter(|token| !held.contains(token)) {
                 if self.model.leases.get(&token).is_some_and(|held| now.since(held.granted_at) > lease) {
                     self.coverage.saw("lease: orphaned");
-                    self.give_back(token, LeaseFate::Orphaned);
+                    // The last beat of a process that has ended knows nothing, and it is as good as dead.
+                    let up = self.nodes.is_up(beat.session);
+                    self.give_back(token, if up { LeaseFate::Orphaned } else { LeaseFate::Died });
                 }
             }
         }
@@ -323,6 +325,7 @@ impl Journal {
                 retries: 0,
             };
             self.model.runs.insert(run, run_of);
+            self.model.last_fired.insert(fire.job.clone(), self.at);
         }
         if let (Some(session), Some(lease)) = (session, lease) {
             self.granted(session, lease);

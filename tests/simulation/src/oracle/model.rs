@@ -131,6 +131,8 @@ pub(super) struct Model {
     pub(super) items: BTreeMap<Key, Item>,
     pub(super) runs: BTreeMap<RunId, Run>,
     pub(super) execs: BTreeMap<(Token, u64), Vec<Exec>>,
+    /// When each job last got a run, in virtual time.
+    pub(super) last_fired: BTreeMap<Arc<str>, u64>,
     pub(super) fired: BTreeMap<(Arc<str>, Millis), RunId>,
     pub(super) epochs: BTreeMap<Arc<str>, Vec<Epoch>>,
     /// Verdicts of ticks that did not fire, with when they were given.

@@ -78,7 +78,11 @@ impl Journal {
     }
 
     fn attempted(&mut self, key: Key, attempt: u32, end: &End) {
-        let counted = matches!(end, End::Done(_) | End::Retry { .. } | End::Discarded(_) | End::Dead(_));
+        let run = self.model.runs.get(&jobs_core::RunId::new(key.0));
+        let cancelled = run.is_some_and(|run| run.cancelled);
+        // A failed attempt of a cancelled run is cancelled.
+        let retried = matches!(end, End::Retry { .. }) && !cancelled;
+        let counted = retried || matches!(end, End::Done(_) | End::Discarded(_) | End::Dead(_));
         if counted && attempt > 0 && key.1 == Stage::Work {
             let run = self.model.runs.get_mut(&jobs_core::RunId::new(key.0));
             run.into_iter().for_each(|run| run.retries += 1);

@@ -6,7 +6,11 @@ use jobs_core::{Link, Millis, TickInfo, Verdict};
 use jobs_schedule::Schedule;
 
 use super::{journal::Journal, model::Epoch};
-use crate::{jobs::SCHEDULES, log::What, world::World};
+use crate::{
+    jobs::SCHEDULES,
+    log::{Entry, What},
+    world::World,
+};
 
 /// Ticks noticed later than this are missed.
 const ON_TIME: i64 = 10_000;
@@ -25,7 +29,7 @@ pub(super) fn judge(journal: &mut Journal, world: &World) {
         runs(journal, id, ticks, world);
         if let (Some(stopped), Some(epoch)) = (stopped, epochs.last()) {
             let Some(schedule) = known.get(&epoch.fingerprint) else { continue };
-            behind(journal, id, state.cursor, schedule, stopped.now);
+            behind(journal, id, state.cursor, schedule, stopped);
         }
     }
     missed(journal, world);
@@ -103,12 +107,16 @@ fn runs(journal: &mut Journal, id: &str, ticks: &[TickInfo], world: &World) {
 }
 
 /// After a quiet while a schedule stands at the present.
-fn behind(journal: &mut Journal, id: &Arc<str>, cursor: Millis, schedule: &Schedule, stopped: Millis) {
+fn behind(journal: &mut Journal, id: &Arc<str>, cursor: Millis, schedule: &Schedule, stopped: &Entry) {
     if journal.model.waiting.contains_key(id) {
         return;
     }
+    // Many missed ticks are caught up one after the other.
+    let catches_up =
+        journal.model.last_fired.get(id).is_some_and(|at| stopped.at.saturating_sub(*at) < 10_000);
     let Some(next) = schedule.next_after(cursor.timestamp()) else { return };
-    if stopped.0 - Millis::from(next).0 > 15_000 {
+    let stopped = stopped.now;
+    if !catches_up && stopped.0 - Millis::from(next).0 > 15_000 {
         let text = format!("{id} stands at {} and it is {}", cursor.timestamp(), stopped.timestamp());
         journal.report.stuck.push(text);
     }
