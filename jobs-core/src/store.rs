@@ -107,6 +107,15 @@ pub trait Store: Send + Sync + 'static {
     /// Every job that is linked by a live session, or that has a schedule or items.
     fn jobs(&self) -> StoreResult<'_, Vec<JobRecord>>;
 
+    /// One job.
+    fn job(&self, job: &str) -> StoreResult<'_, Option<JobRecord>> {
+        let job = job.to_owned();
+        Box::pin(async move {
+            let reply = self.jobs().await?;
+            Ok(reply.map(|jobs| jobs.into_iter().find(|record| *record.link.job == *job)))
+        })
+    }
+
     /// One run.
     fn run(&self, run: RunId) -> StoreResult<'_, Option<RunReport>>;
 

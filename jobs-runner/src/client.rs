@@ -184,10 +184,10 @@ impl Client {
     }
 
     async fn record(&self, job: &str) -> Result<(JobRecord, Millis), ClientError> {
-        let records = self.store()?.jobs().await?;
-        match records.value.iter().find(|record| *record.link.job == *job) {
-            Some(record) => Ok((record.clone(), records.now)),
-            None => Err(unknown(job, &records.value)),
+        let reply = self.store()?.job(job).await?;
+        match reply.value {
+            Some(record) => Ok((record, reply.now)),
+            None => Err(unknown(job, &self.store()?.jobs().await?.value)),
         }
     }
 

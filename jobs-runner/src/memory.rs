@@ -162,17 +162,11 @@ impl Store for MemoryStore {
     }
 
     fn jobs(&self) -> StoreResult<'_, Vec<JobRecord>> {
-        self.step(|state, now| {
-            let live =
-                |id: &str| state.sessions.values().any(|s| s.is_alive(now) && s.links.contains_key(id));
-            let record = |(id, job): (&Arc<str>, &job::Job)| JobRecord {
-                link: job.link.clone(),
-                schedule: job.schedule.as_ref().map(|cursor| cursor.state.clone()),
-                live: live(id),
-                waiting: job.waiting(),
-            };
-            state.jobs.iter().map(record).collect()
-        })
+        self.step(|state, now| state.jobs.iter().map(|(id, job)| state.record(id, job, now)).collect())
+    }
+
+    fn job(&self, job: &str) -> StoreResult<'_, Option<JobRecord>> {
+        self.step(|state, now| state.jobs.get(job).map(|known| state.record(job, known, now)))
     }
 
     fn run(&self, run: RunId) -> StoreResult<'_, Option<RunReport>> {

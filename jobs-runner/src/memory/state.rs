@@ -6,7 +6,8 @@ use std::{
 };
 
 use jobs_core::{
-    Cell, Chunk, DeadItem, Header, Link, Marks, Millis, PAUSES, RunId, SessionId, Token, pause_cells,
+    Cell, Chunk, DeadItem, Header, JobRecord, Link, Marks, Millis, PAUSES, RunId, SessionId, Token,
+    pause_cells,
 };
 
 use super::{job::Job, lease::Held, queue::Line, run::Run, session::Session};
@@ -51,6 +52,17 @@ pub(super) struct Head {
 }
 
 impl State {
+    /// What is known of a job.
+    pub(super) fn record(&self, id: &str, job: &Job, now: Millis) -> JobRecord {
+        let links = |session: &Session| session.is_alive(now) && session.links.contains_key(id);
+        JobRecord {
+            link: job.link.clone(),
+            schedule: job.schedule.as_ref().map(|cursor| cursor.state.clone()),
+            live: self.sessions.values().any(links),
+            waiting: job.waiting(),
+        }
+    }
+
     /// The next number of the namespace's source.
     pub(super) fn number(&mut self, now: Millis) -> Token {
         self.last = self.last.after(now);
