@@ -183,13 +183,13 @@ pub(crate) struct Numbers(pub(crate) Arc<Ear>);
 impl Numbers {
     #[query("swap")]
     async fn find(&self, cx: &JobContext) -> Found<(u64, u64)> {
-        Ok(self.0.find(cx, 1..6, 0).await?.into_iter().map(|item| (item.run, item.n)).collect())
+        Ok(self.0.find(cx, 2..12, 0).await?.into_iter().map(|item| (item.run, item.n)).collect())
     }
 
-    #[job("swap", "10s")]
+    #[job("swap", "10s", concurrency = 1)]
     async fn swap(&self, item: (u64, u64), cx: &JobContext) -> Ended {
         let item = Item { run: item.0, n: item.1, pad: String::new() };
-        self.0.work(cx, Some(&item), 0..300).await
+        self.0.work(cx, Some(&item), 0..2_500).await
     }
 }
 
@@ -200,12 +200,12 @@ pub(crate) struct Texts(pub(crate) Arc<Ear>);
 impl Texts {
     #[query("swap")]
     async fn find(&self, cx: &JobContext) -> Found<Item> {
-        self.0.find(cx, 1..6, 0).await
+        self.0.find(cx, 2..12, 0).await
     }
 
-    #[job("swap", "10s")]
+    #[job("swap", "10s", concurrency = 1)]
     async fn swap(&self, item: Item, cx: &JobContext) -> Ended {
-        self.0.work(cx, Some(&item), 0..300).await
+        self.0.work(cx, Some(&item), 0..2_500).await
     }
 }
 

@@ -18,6 +18,8 @@ const SEEDS: u64 = 600;
 const AT_MOST: Duration = Duration::from_secs(60);
 /// Fewer than this would not see everything.
 const AT_LEAST: u64 = 200;
+/// When so many have failed, more would say the same.
+const ENOUGH: usize = 20;
 
 #[test]
 fn every_promise_is_kept_in_some_hundred_worlds() {
@@ -33,6 +35,9 @@ fn every_promise_is_kept_in_some_hundred_worlds() {
             let mut found = found.lock().unwrap();
             found.0.add(&outcome.coverage);
             found.2 += 1;
+            if found.1.len() >= ENOUGH {
+                return;
+            }
             if !outcome.report.is_clean() {
                 found.1.push((seed, verdict(seed, &outcome.report)));
             }
