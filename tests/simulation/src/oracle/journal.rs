@@ -175,7 +175,8 @@ impl Journal {
                 if self.model.leases.get(&token).is_some_and(|held| now.since(held.granted_at) > lease) {
                     self.coverage.saw("lease: orphaned");
                     // The last beat of a process that has ended knows nothing, and it is as good as dead.
-                    let up = self.nodes.is_up(beat.session);
+                    let since = self.at.saturating_sub(u64::try_from(lease.as_millis()).unwrap_or(0));
+                    let up = self.nodes.is_up(beat.session) && !self.nodes.stepped(since, self.at);
                     self.give_back(token, if up { LeaseFate::Orphaned } else { LeaseFate::Died });
                 }
             }
