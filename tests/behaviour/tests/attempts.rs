@@ -574,7 +574,8 @@ impl Blocking {
     fn overrun(&self, cx: &JobContext) -> Result<(), String> {
         let _inside = self.inside.enter();
         self.seen.lock().unwrap().send(cx.attempt()).unwrap();
-        while !cx.is_cancelled() {
+        let began = std::time::Instant::now();
+        while !cx.is_cancelled() && began.elapsed() < secs(10) {
             std::thread::yield_now();
         }
         // It was told, and does not care for a while: its retry has to wait for it.
@@ -893,7 +894,9 @@ async fn dead_items_are_listed_newest_first_and_filtered() -> Result<()> {
     let all = dead(DeadFilter::new()).await?;
     assert_eq!(all.len(), 5);
     assert_eq!(all[0].run, Some(payload.id));
-    assert!(all.windows(2).all(|pair| pair[0].attempts.last().unwrap().at >= pair[1].attempts.last().unwrap().at));
+    assert!(
+        all.windows(2).all(|pair| pair[0].attempts.last().unwrap().at >= pair[1].attempts.last().unwrap().at)
+    );
     assert_eq!(dead(DeadFilter::new().run(mixed.id)).await?.len(), 4);
     assert_eq!(dead(DeadFilter::new().job(Fates::PAYLOAD)).await?, all[..1]);
     assert_eq!(dead(DeadFilter::new().item(all[0].id)).await?, all[..1]);

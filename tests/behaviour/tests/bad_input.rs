@@ -385,7 +385,9 @@ async fn a_handler_that_never_ends_holds_up_its_own_runs_alone() -> Result<()> {
 #[derive(Default)]
 struct Names(Log<String>);
 
-#[cron_group("aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffgggggggggghhhhhhhhhhiiiiiiiiii_-_-_-0123")]
+#[cron_group(
+    "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffgggggggggghhhhhhhhhhiiiiiiiiii_-_-_-0123"
+)]
 impl Names {
     #[job("0123456789_-_-_-_-_-ccccccccccddddddddddeeeeeeeeeeffffffffffgggggggggghhhhhhhhhhiiiiiiiiiiJJJJJJJJJJ", handle = LONG)]
     async fn long(&self, cx: &JobContext) {

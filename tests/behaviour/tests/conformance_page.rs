@@ -66,7 +66,10 @@ fn sources(place: &Path) -> Vec<PathBuf> {
         return vec![place.to_owned()];
     }
     let entries = fs::read_dir(place).unwrap_or_else(|error| panic!("{}: {error}", place.display()));
-    entries.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|e| e == "rs")).collect()
+    entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "rs"))
+        .collect()
 }
 
 #[test]
@@ -97,7 +100,8 @@ fn every_test_that_the_page_names_exists() {
 
 #[test]
 fn a_function_that_is_no_test_does_not_count() {
-    let found = tests("#[test]\nfn one() {}\nfn helper() {}\n#[tokio::test]\nasync fn two() -> Result<()> {\n");
+    let found =
+        tests("#[test]\nfn one() {}\nfn helper() {}\n#[tokio::test]\nasync fn two() -> Result<()> {\n");
     assert_eq!(found, BTreeSet::from(["one".to_owned(), "two".to_owned()]));
 }
 
@@ -125,8 +129,14 @@ fn every_row_that_was_asked_for_is_there_and_decided() {
         let row = defects.iter().find(|cells| cells[0] == number).unwrap();
         assert!(!named(&row[2]).is_empty(), "{number} has no test");
     }
-    for heading in ["octonet: its own tests", "octonet: its defects", "octonet: its cron dialect", "MoroJS", "TimeCrisis", "@philjs/jobs and JobFactory"]
-    {
+    for heading in [
+        "octonet: its own tests",
+        "octonet: its defects",
+        "octonet: its cron dialect",
+        "MoroJS",
+        "TimeCrisis",
+        "@philjs/jobs and JobFactory",
+    ] {
         for cells in rows(&page, &format!("## {heading}")) {
             let held = cells.last().unwrap();
             let decided = !named(held).is_empty()

@@ -85,7 +85,8 @@ async fn a_changed_schedule_begins_at_the_deploy_and_catches_nothing_up() -> Res
     t.advance(MINUTE * 10).await;
     assert_eq!(report.log.all(), ["write 01:00", "write 01:50"], "01:10 to 01:40 were never due");
     assert_eq!(t.client().job("report.write").await?.schedule.as_deref(), Some("*/10 * * * *"));
-    let missed = t.client().ticks("report.write", 100).await?.into_iter().filter(|i| i.verdict == Verdict::Missed);
+    let missed =
+        t.client().ticks("report.write", 100).await?.into_iter().filter(|i| i.verdict == Verdict::Missed);
     assert_eq!(missed.count(), 0);
     Ok(())
 }
@@ -175,7 +176,10 @@ async fn a_renamed_job_takes_over_its_items_its_pause_and_its_place_in_time() ->
     log.sort();
     // The items of the run of 01:00; the tick of 02:00 met it while it was busy, or ran after it.
     assert!(log.iter().all(|line| line.starts_with("deliver")), "{log:?}");
-    assert!(["deliver 1", "deliver 2", "deliver 3"].iter().all(|line| log.iter().any(|l| l == line)), "{log:?}");
+    assert!(
+        ["deliver 1", "deliver 2", "deliver 3"].iter().all(|line| log.iter().any(|l| l == line)),
+        "{log:?}"
+    );
     let jobs = t.client().jobs().await?;
     assert_eq!(jobs.iter().map(|job| &*job.id).collect::<Vec<_>>(), ["report.deliver"]);
     assert_eq!(jobs[0].next, Some(at("2026-01-01T03:00:00Z")));

@@ -81,7 +81,9 @@ fn line(event: &Event) -> String {
 
 fn run_of(event: &Event) -> Option<RunId> {
     match event {
-        Event::TickFired { run, .. } | Event::RunStarted { run, .. } | Event::RunFilled { run, .. } => Some(*run),
+        Event::TickFired { run, .. } | Event::RunStarted { run, .. } | Event::RunFilled { run, .. } => {
+            Some(*run)
+        }
         Event::RunFinished(report) => Some(report.id),
         Event::AttemptStarted { run, .. }
         | Event::AttemptFailed { run, .. }
@@ -123,7 +125,11 @@ async fn the_fields_of_events_are_those_of_the_report() -> Result<()> {
     let (t, _) = shop().await;
     let report = t.run(Shop::SELL).await?;
     let events = t.events();
-    assert!(events.contains(&Event::RunStarted { job: "shop.sell".into(), run: report.id, trigger: Trigger::Manual }));
+    assert!(events.contains(&Event::RunStarted {
+        job: "shop.sell".into(),
+        run: report.id,
+        trigger: Trigger::Manual
+    }));
     assert!(events.contains(&Event::RunFilled { job: "shop.sell".into(), run: report.id, total: 3 }));
     assert!(events.contains(&Event::RunFinished(report.clone())));
     assert!(!events.iter().any(|event| matches!(event, Event::TickFired { .. })), "by hand there is no tick");
@@ -207,7 +213,9 @@ async fn ticks_that_do_not_fire_are_events() -> Result<()> {
         count: 2,
     });
     let late = events.iter().find_map(|event| match event {
-        Event::TickFired { job, tick, late_by, .. } if job == "shop.sell" && *late_by > SECOND => Some((*tick, *late_by)),
+        Event::TickFired { job, tick, late_by, .. } if job == "shop.sell" && *late_by > SECOND => {
+            Some((*tick, *late_by))
+        }
         _ => None,
     });
     assert_eq!(late, Some((at("2026-01-01T06:00:00Z"), MINUTE)));
@@ -259,7 +267,11 @@ async fn events_are_a_stream_that_ends_with_the_runner() -> Result<()> {
         heard.push(event);
     }
     assert!(heard.contains(&Event::RunFinished(report)), "{heard:#?}");
-    assert_eq!(poll_fn(|cx| Poll::Ready(Pin::new(&mut events).poll_next(cx))).await, Poll::Ready(None), "and stays so");
+    assert_eq!(
+        poll_fn(|cx| Poll::Ready(Pin::new(&mut events).poll_next(cx))).await,
+        Poll::Ready(None),
+        "and stays so"
+    );
     assert_eq!(events.recv().await, None);
     Ok(())
 }

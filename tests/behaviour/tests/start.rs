@@ -10,7 +10,8 @@ use jobs_core::{
     descriptor::{self, GroupBlock, Handler, JobDef, inventory},
 };
 use jobs_runner::{
-    FailureKind, MemoryStore, RunnerBuilder, StartError, StartProblem, StoreError, prelude::*, testing::Harness,
+    FailureKind, MemoryStore, RunnerBuilder, StartError, StartProblem, StoreError, prelude::*,
+    testing::Harness,
 };
 
 /// No `Default`, so it has to be provided.
@@ -142,7 +143,9 @@ fn own(error: &StartError) -> StartProblem {
             StartProblem::NoInstance { group: group.clone(), type_name: type_name.clone(), at: *at }
         }
         StartProblem::NotAGroup { type_name } => StartProblem::NotAGroup { type_name: type_name.clone() },
-        StartProblem::ProvidedTwice { type_name } => StartProblem::ProvidedTwice { type_name: type_name.clone() },
+        StartProblem::ProvidedTwice { type_name } => {
+            StartProblem::ProvidedTwice { type_name: type_name.clone() }
+        }
         StartProblem::DuplicateGroup { group, first, second } => {
             StartProblem::DuplicateGroup { group: group.clone(), first: *first, second: *second }
         }
@@ -190,7 +193,10 @@ async fn a_default_that_panics_is_a_problem_and_not_a_panic() {
 #[tokio::test]
 async fn a_value_that_is_no_group_is_a_problem() {
     let (text, problem) = problem(builder().only(["plain.*"]).provide(NoGroup)).await;
-    assert!(matches!(problem, StartProblem::NotAGroup { type_name } if type_name.ends_with("NoGroup")), "{text}");
+    assert!(
+        matches!(problem, StartProblem::NotAGroup { type_name } if type_name.ends_with("NoGroup")),
+        "{text}"
+    );
     assert!(text.contains("; add one, or leave it out"), "{text}");
 }
 
@@ -333,7 +339,16 @@ async fn all_problems_come_at_once_in_the_order_of_files() {
     rest.sort();
     assert_eq!(
         rest,
-        ["BadOption", "BadOption", "BadOption", "NotAGroup", "Panicked", "ProvidedTwice", "Store", "UnknownJob"],
+        [
+            "BadOption",
+            "BadOption",
+            "BadOption",
+            "NotAGroup",
+            "Panicked",
+            "ProvidedTwice",
+            "Store",
+            "UnknownJob"
+        ],
         "{error}"
     );
     let text = error.to_string();
@@ -398,7 +413,9 @@ async fn of_two_configures_the_later_is_stronger_and_patterns_cover_what_they_sa
     let t = Harness::new()
         .group::<Plain>()
         .with(move |b| {
-            b.configure("*", retries(5)).configure("plain.work", retries(1)).configure("plain.group", retries(4))
+            b.configure("*", retries(5))
+                .configure("plain.work", retries(1))
+                .configure("plain.group", retries(4))
         })
         .with(move |b| b.configure("plain.group", retries(0)))
         .start()
@@ -457,7 +474,12 @@ async fn linked_lists_every_job_sorted_as_declared() {
 
 #[tokio::test]
 async fn a_node_has_the_name_it_is_given_and_failures_carry_it() -> Result<()> {
-    let runner = builder().only(["plain.*"]).node("web-7").configure("*", JobOptions::new().retries(0)).start().await?;
+    let runner = builder()
+        .only(["plain.*"])
+        .node("web-7")
+        .configure("*", JobOptions::new().retries(0))
+        .start()
+        .await?;
     assert_eq!(runner.node(), "web-7");
     let report = runner.run("plain.work").await?.wait().await?;
     let dead = runner.client().dead(jobs_runner::DeadFilter::new().run(report.id)).await?;
@@ -473,8 +495,11 @@ async fn a_node_has_the_name_it_is_given_and_failures_carry_it() -> Result<()> {
 #[tokio::test]
 async fn a_runner_that_starts() -> Result<()> {
     let options = JobOptions::new().retries(1).retry_delay(secs(20));
-    let runner =
-        builder().only(["plain.*", "needy.*"]).provide(Needy(Log::default())).configure("needy.work", options).node("web-7");
+    let runner = builder()
+        .only(["plain.*", "needy.*"])
+        .provide(Needy(Log::default()))
+        .configure("needy.work", options)
+        .node("web-7");
     runner.start().await?.shutdown(SECOND).await?;
     Ok(())
 }
@@ -489,9 +514,13 @@ fn the_banner_has_a_line_per_job_and_goes_to_stderr_when_nobody_traces() {
     assert!(child.status.success());
     let text = String::from_utf8(child.stderr).unwrap();
     assert!(text.contains("4 jobs on web-7"), "{text}");
-    let line = |job: &str| text.lines().find(|line| line.contains(job)).unwrap_or_else(|| panic!("{job}: {text}"));
+    let line =
+        |job: &str| text.lines().find(|line| line.contains(job)).unwrap_or_else(|| panic!("{job}: {text}"));
     for (job, words) in [
-        ("plain.work", &["0 9 * * * Europe/Paris", "next 20", "3 retries", "exponential", "10s", "default instance"][..]),
+        (
+            "plain.work",
+            &["0 9 * * * Europe/Paris", "next 20", "3 retries", "exponential", "10s", "default instance"][..],
+        ),
         ("plain.group", &["2 retries", "default instance"]),
         ("plain.items", &["on demand"]),
         ("needy.work", &["on demand", "1 retry", "20s", "1h"]),

@@ -126,12 +126,8 @@ impl Evening {
 #[tokio::test]
 async fn a_tick_runs_the_query_once_and_the_handler_for_each_item_in_order() -> Result<()> {
     let evening = Evening::default();
-    let t = Harness::new()
-        .nodes(2)
-        .provide(evening.clone())
-        .with(|b| b.only(["evening.walk"]))
-        .start()
-        .await?;
+    let t =
+        Harness::new().nodes(2).provide(evening.clone()).with(|b| b.only(["evening.walk"])).start().await?;
     t.advance(DAY).await;
     assert_eq!(evening.log.all(), ["query", "walk 1", "walk 2", "walk 3", "walk 4"]);
     Ok(())
@@ -140,12 +136,8 @@ async fn a_tick_runs_the_query_once_and_the_handler_for_each_item_in_order() -> 
 #[tokio::test]
 async fn a_run_that_outlasts_max_compute_time_is_neither_doubled_nor_its_query_wasted() -> Result<()> {
     let evening = Evening::default();
-    let t = Harness::new()
-        .nodes(1)
-        .provide(evening.clone())
-        .with(|b| b.only(["evening.long"]))
-        .start()
-        .await?;
+    let t =
+        Harness::new().nodes(1).provide(evening.clone()).with(|b| b.only(["evening.long"])).start().await?;
     t.advance(HOUR * 2 + MINUTE * 55).await;
     assert_eq!(evening.log.all(), ["query", "long 1", "long 2"]);
     assert_eq!(verdicts(&t, "evening.long").await, ["fired 01:00", "overlap 02:00"]);

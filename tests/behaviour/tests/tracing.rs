@@ -137,7 +137,11 @@ async fn tracing_hears_what_events_say_with_the_same_field_names() -> Result<()>
     }
     let failed: Vec<_> = lines.iter().filter(|line| line.message == "attempt failed").collect();
     assert_eq!(failed.len(), 2, "each attempt once");
-    assert!(failed.iter().all(|line| line.fields["error"].contains("sold out") && line.fields["job"] == "shop.sell"));
+    assert!(
+        failed
+            .iter()
+            .all(|line| line.fields["error"].contains("sold out") && line.fields["job"] == "shop.sell")
+    );
     Ok(())
 }
 
