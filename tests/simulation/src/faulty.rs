@@ -227,8 +227,12 @@ impl Store for Faulty {
     fn put_if(&self, name: &str, expected: u64, put: PutCell) -> StoreResult<'_, Result<u64, Option<Cell>>> {
         let name = name.to_owned();
         self.call("put_if", move |store| {
-            let step = name.starts_with(PAUSES).then(|| Step::Put(name.clone(), put.value.is_some()));
-            (at_once(store.put_if(&name, expected, put)), step)
+            let there = put.value.is_some();
+            let answer = at_once(store.put_if(&name, expected, put));
+            let done = answer.as_ref().is_ok_and(|reply| reply.value.is_ok());
+            let pause = name.strip_prefix(PAUSES).filter(|_| done);
+            let step = pause.map(|pattern| Step::Pause(pattern.to_owned(), there));
+            (answer, step)
         })
     }
 

@@ -131,8 +131,8 @@ pub(crate) enum Step {
     Complete(RunId, Completion),
     Cancel(RunId, Option<bool>),
     Reap(SessionId, Reaped),
-    /// Pauses and resumes.
-    Put(String, bool),
+    /// A pattern is paused, or resumed.
+    Pause(String, bool),
 }
 
 /// A handler's own record, kept outside of the store.
@@ -317,7 +317,7 @@ impl fmt::Display for Step {
                 }
                 Ok(())
             }
-            Self::Put(name, there) => write!(f, "{} {name}", if *there { "put" } else { "remove" }),
+            Self::Pause(pattern, there) => write!(f, "{} {pattern}", if *there { "pause" } else { "resume" }),
         }
     }
 }

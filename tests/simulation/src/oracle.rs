@@ -37,6 +37,8 @@ pub struct Report {
     pub reaped: Vec<String>,
     /// Counts of runs that are not what the handlers did.
     pub counts: Vec<String>,
+    /// Ticks, or new leases, of what was paused or cancelled.
+    pub steering: Vec<String>,
     /// What was not over after all trouble had ended.
     pub stuck: Vec<String>,
 }
@@ -46,7 +48,7 @@ impl Report {
     #[must_use]
     pub fn broken(&self) -> Vec<(&'static str, &[String])> {
         let Self { lost, extra, missed, repeated, staged, limits, suspects, poison, .. } = self;
-        let all: [(&'static str, &[String]); 12] = [
+        let all: [(&'static str, &[String]); 13] = [
             ("lost", lost),
             ("extra", extra),
             ("missed", missed),
@@ -58,6 +60,7 @@ impl Report {
             ("fencing", &self.fencing),
             ("reaped", &self.reaped),
             ("counts", &self.counts),
+            ("steering", &self.steering),
             ("stuck", &self.stuck),
         ];
         all.into_iter().filter(|(_, found)| !found.is_empty()).collect()

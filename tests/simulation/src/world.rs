@@ -19,7 +19,7 @@ use crate::{
     faulty::{Faulty, at_once},
     hints::Hints,
     jobs::{JOBS, Outside, mix},
-    log::{Entry, Log, What},
+    log::{Entry, Log, Step, What},
     nemesis::{self, Deed},
     node::{Command, Settings, Supervisor},
     wire::{Weather, Wire},
@@ -183,6 +183,8 @@ impl Cast {
         for pattern in nemesis::PATTERNS.iter().chain(&settings.jobs) {
             let cell = jobs_core::pause_cell(pattern);
             if let Ok(Some(there)) = at_once(self.store.get(&cell)).map(|reply| reply.value) {
+                let step = Box::new(Step::Pause((*pattern).to_owned(), false));
+                self.log.add(What::Step { node: self.nodes.len(), step });
                 let _ = at_once(self.store.put_if(&cell, there.version, Default::default()));
             }
         }

@@ -76,6 +76,10 @@ impl Journal {
             self.report.staged.push(format!("{here} {} is of no run", header.item(0)));
             return;
         };
+        if run.cancelled || self.model.is_paused(&header.job) {
+            let text = format!("{here} {} of {} is granted", header.item(0), header.job);
+            self.report.steering.push(format!("{text}, and it is paused or cancelled"));
+        }
         if header.stage != Stage::Work {
             return;
         }

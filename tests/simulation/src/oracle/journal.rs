@@ -121,7 +121,11 @@ impl Journal {
             Step::Complete(run, completion) => self.complete(*run, completion),
             Step::Cancel(run, answer) => self.cancel(*run, *answer),
             Step::Reap(by, reaped) => self.reap(*by, reaped),
-            Step::Put(_, there) => self.coverage.saw(if *there { "pause" } else { "resume" }),
+            Step::Pause(pattern, there) => {
+                self.coverage.saw(if *there { "pause" } else { "resume" });
+                self.model.paused.retain(|paused| paused != pattern);
+                self.model.paused.extend(there.then(|| pattern.clone()));
+            }
         }
     }
 
@@ -291,6 +295,9 @@ impl Journal {
         if self.model.runs.contains_key(&run) {
             self.coverage.saw("fire: repeated");
         } else {
+            if self.model.is_paused(&fire.job) {
+                self.report.steering.push(format!("{here} {} is paused and gets a run", fire.job));
+            }
             let mut of_tick = None;
             match &fire.cause {
                 Cause::Manual { .. } => self.coverage.saw("run by hand"),

@@ -131,6 +131,8 @@ pub(super) struct Model {
     pub(super) items: BTreeMap<Key, Item>,
     pub(super) runs: BTreeMap<RunId, Run>,
     pub(super) execs: BTreeMap<(Token, u64), Vec<Exec>>,
+    /// The patterns that are paused.
+    pub(super) paused: Vec<String>,
     /// When each job last got a run, in virtual time.
     pub(super) last_fired: BTreeMap<Arc<str>, u64>,
     pub(super) fired: BTreeMap<(Arc<str>, Millis), RunId>,
@@ -142,6 +144,10 @@ pub(super) struct Model {
 }
 
 impl Model {
+    pub(super) fn is_paused(&self, job: &str) -> bool {
+        self.paused.iter().any(|pattern| jobs_core::covers(pattern, job))
+    }
+
     pub(super) fn item(&mut self, key: Key) -> &mut Item {
         self.items.entry(key).or_default()
     }
