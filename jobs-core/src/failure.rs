@@ -122,7 +122,8 @@ fn is_fatal(error: &(dyn Error + 'static)) -> bool {
 }
 
 fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(error.source(), |error| (*error).source())
+    // An error that is its own source would never end.
+    std::iter::successors(error.source(), |error| (*error).source()).take(64)
 }
 
 #[cfg(test)]

@@ -17,6 +17,17 @@ pub struct Marks {
     pub control: u64,
 }
 
+impl Marks {
+    /// The greater of each.
+    fn max(self, other: Self) -> Self {
+        Self {
+            work: self.work.max(other.work),
+            runs: self.runs.max(other.runs),
+            control: self.control.max(other.control),
+        }
+    }
+}
+
 /// The store's end: it marks what happens.
 ///
 /// Who waits is woken in the order of waiting, so that a simulation wakes them in the same order every time; tokio's
@@ -38,10 +49,12 @@ impl Waker {
     /// So much has happened so far.
     pub fn raise(&self, marks: Marks) {
         let mut shared = lock(&self.0);
-        if shared.marks == marks {
+        // Of two that come at once, the older may come last.
+        let raised = shared.marks.max(marks);
+        if shared.marks == raised {
             return;
         }
-        shared.marks = marks;
+        shared.marks = raised;
         let waiting = std::mem::take(&mut shared.waiting);
         drop(shared);
         waiting.into_iter().for_each(task::Waker::wake);

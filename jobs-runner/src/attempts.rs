@@ -60,11 +60,13 @@ impl Attempts {
     }
 
     pub(crate) fn only_blocking(&self) -> bool {
-        lock(&self.waiting).values().all(|attempt| attempt.blocks)
+        let waiting = lock(&self.waiting);
+        !waiting.is_empty() && waiting.values().all(|attempt| attempt.blocks)
     }
 
-    pub(crate) fn count(&self) -> usize {
-        lock(&self.waiting).len()
+    /// Whether an attempt blocks.
+    pub(crate) fn is_blocked(&self) -> bool {
+        lock(&self.waiting).values().any(|attempt| attempt.blocks)
     }
 }
 

@@ -28,7 +28,7 @@ impl Banner {
             let mut line = format!("  {:id$}  {:when$}", link.job, schedule(link));
             if node.is_paused(&link.job) {
                 line += "  paused";
-            } else if let Some(next) = next(desk, attached) {
+            } else if let Some(next) = next(desk, attached, node.clock.now()) {
                 let _ = write!(line, "  next {next}");
             }
             for word in words(desk) {
@@ -38,10 +38,11 @@ impl Banner {
             self.0.push('\n');
         }
         let now = node.clock.now();
-        for (_, other, items, until) in
+        for (_, other, items, _) in
             attached.others.iter().filter(|(_, _, items, until)| *items > 0 && *until < now)
         {
-            let wait = node.lease.saturating_sub(now.since(*until)).as_secs();
+            // Taken back when this runner has been here for one lease.
+            let wait = node.lease.as_secs();
             let _ =
                 writeln!(self.0, "  {items} items held by a dead runner ({}), back in {wait} s", other.name);
         }
@@ -74,9 +75,9 @@ fn schedule(link: &Link) -> String {
     }
 }
 
-fn next(desk: &Arc<Desk>, attached: &Attached) -> Option<String> {
+fn next(desk: &Arc<Desk>, attached: &Attached, now: Millis) -> Option<String> {
     let state = attached.schedules.get(&desk.job.id)?;
-    let tick: Millis = desk.job.timetable.as_ref()?.next_after(state.cursor)?;
+    let tick: Millis = desk.job.timetable.as_ref()?.next_after(state.cursor.max(now))?;
     Some(tick.to_string())
 }
 

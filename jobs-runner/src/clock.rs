@@ -7,7 +7,7 @@ use std::{
 
 use jobs_core::{Millis, Reply};
 
-use crate::env::Env;
+use crate::{env::Env, notice};
 
 /// The store's time: this machine's uptime, which no one can set, plus what the last reply says is missing.
 #[derive(Debug)]
@@ -54,7 +54,10 @@ impl StoreClock {
         if before != UNKNOWN && u128::from(before.abs_diff(offset)) > STEP.as_millis() {
             self.stepped.store(true, Ordering::Release);
             let step = offset.saturating_sub(before);
-            tracing::warn!(target: "jobs", step_ms = step, "the store's clock stepped; ticks follow the store's time");
+            notice::warn(
+                "clock",
+                format_args!("the store's clock stepped by {step} ms; ticks follow the store's time"),
+            );
         }
         reply.value
     }

@@ -1,11 +1,12 @@
 //! One job's items in this runner: those that wait for a worker, and its workers.
 
 use std::{
+    cmp::Reverse,
     collections::VecDeque,
     ops::Range,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -24,6 +25,8 @@ pub(crate) struct Desk {
     pub(crate) job: Job,
     state: Mutex<State>,
     paused: AtomicBool,
+    /// When it last had a slot, counted in slots.
+    turn: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -33,18 +36,31 @@ struct State {
     workers: u32,
     /// The mean time of an attempt, once one has ended.
     mean: Option<Duration>,
+    /// Since when, as far as anybody has looked, nobody is here.
+    idle_since: Option<Duration>,
+}
+
+impl State {
+    /// Takes how long an attempt took into the mean.
+    fn note(&mut self, took: Option<Duration>) {
+        if let Some(took) = took {
+            self.mean = Some(self.mean.map_or(took, |mean| (mean * 7 + took) / 8));
+        }
+    }
 }
 
 /// Items are fetched ahead for this long.
 const AHEAD: Duration = Duration::from_millis(50);
 /// So many items are fetched ahead for one slot at the most.
 const MOST_AHEAD: u32 = 64;
+/// A job with quick items is remembered for this long after its last.
+const REMEMBERED: Duration = Duration::from_secs(1);
 /// A leased item that is not started for this long goes back.
 const UNSTARTED: Duration = Duration::from_secs(2);
 
 impl Desk {
     pub(crate) fn new(job: Job) -> Self {
-        Self { job, state: Mutex::default(), paused: AtomicBool::new(false) }
+        Self { job, state: Mutex::default(), paused: AtomicBool::new(false), turn: AtomicU64::new(0) }
     }
 
     /// Queues the items of a lease.
@@ -70,9 +86,7 @@ impl Desk {
     /// Takes the next item; a worker that finds none is no longer counted. `took`: how long the one before took.
     pub(crate) fn take(&self, took: Option<Duration>) -> Option<Taken> {
         let mut state = lock(&self.state);
-        if let Some(took) = took {
-            state.mean = Some(state.mean.map_or(took, |mean| (mean * 7 + took) / 8));
-        }
+        state.note(took);
         let Some(first) = state.queue.front_mut() else {
             state.workers -= 1;
             return None;
@@ -85,10 +99,23 @@ impl Desk {
         Some(taken)
     }
 
-    /// Whether items or workers are here.
-    pub(crate) fn is_idle(&self) -> bool {
-        let state = lock(&self.state);
-        state.workers == 0 && state.queued == 0
+    /// A worker leaves, whatever is queued.
+    pub(crate) fn leave(&self, took: Option<Duration>) {
+        let mut state = lock(&self.state);
+        state.note(took);
+        state.workers -= 1;
+    }
+
+    /// Whether the desk may be forgotten at this uptime: nobody is at it, and it will not soon want more than a job
+    /// that is not known here, since its items are quick.
+    pub(crate) fn is_forgotten(&self, now: Duration) -> bool {
+        let mut state = lock(&self.state);
+        if state.workers > 0 || state.queued > 0 {
+            state.idle_since = None;
+            return false;
+        }
+        let since = *state.idle_since.get_or_insert(now);
+        self.per_slot(&state) == 1 || now.saturating_sub(since) > REMEMBERED
     }
 
     /// How many items are here and not ended.
@@ -138,6 +165,10 @@ impl Desk {
                 !all && !waited && items.held.revoked().is_none()
             });
         state.queue = kept;
+        if !returned.is_empty() && !all {
+            // They waited: what is known of the handler's time is no longer true.
+            state.mean = None;
+        }
         state.queued -= returned.iter().map(Unstarted::count).sum::<u32>();
         drop(state);
         for items in returned {
@@ -160,13 +191,16 @@ pub(crate) fn put_back(node: &Node, held: &Held, items: Range<u32>) {
 /// Starts as many workers as there is room and work for.
 pub(crate) fn start_workers(node: &Arc<Node>, desk: &Arc<Desk>) {
     while desk.hire() {
-        if node.running.fetch_add(1, Ordering::AcqRel) >= node.max_concurrency {
-            node.running.fetch_sub(1, Ordering::AcqRel);
+        if !node.take_slot() {
             desk.dismiss();
-            // Whoever frees a slot looks for the job that waits for one.
-            node.crowded.store(true, Ordering::Release);
-            return;
+            // Whoever frees a slot from here on looks for the job that waits for one; who freed one before did not.
+            node.crowded.store(true, Ordering::SeqCst);
+            if node.running.load(Ordering::SeqCst) >= node.max_concurrency {
+                return;
+            }
+            continue;
         }
+        desk.turn.store(node.turns.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
         let (node, desk) = (node.clone(), desk.clone());
         node.clone().tasks.spawn(async move { crate::worker::work(node, desk).await });
     }
@@ -174,12 +208,15 @@ pub(crate) fn start_workers(node: &Arc<Node>, desk: &Arc<Desk>) {
 
 /// Frees a slot: for a job that waits for one, or for the dispatcher to fill.
 pub(crate) fn free_slot(node: &Arc<Node>) {
-    node.running.fetch_sub(1, Ordering::AcqRel);
-    if node.crowded.swap(false, Ordering::AcqRel) {
-        for desk in node.active() {
+    node.running.fetch_sub(1, Ordering::SeqCst);
+    if node.crowded.swap(false, Ordering::SeqCst) {
+        // The highest priority first; of those that tie, the one that has had no slot for the longest time.
+        let mut desks = node.active();
+        desks.sort_by_key(|desk| (Reverse(desk.job.policy.priority), desk.turn.load(Ordering::Relaxed)));
+        for desk in desks {
             start_workers(node, &desk);
         }
     }
-    node.idle.notify_one();
+    node.idle.notify_waiters();
     node.kick.notify_one();
 }

@@ -45,10 +45,12 @@ pub(crate) async fn run(node: Arc<Node>) {
                 desk.return_unstarted(&node);
             }
         }
+        // Looked at before the results are: whoever ends last has put its own.
+        let over = node.phase() >= Phase::Ended && !node.is_busy();
         let settlements = node.outbox.take();
         let reserved = node.reserve();
         if settlements.is_empty() && reserved.want.slots == 0 {
-            if node.phase() == Phase::Ended && !node.is_busy() {
+            if over {
                 return;
             }
             // A slot that is freed, or trust that is won back, is told of; until then nothing is due.
@@ -59,13 +61,13 @@ pub(crate) async fn run(node: Arc<Node>) {
         let (session, want) = (node.session, reserved.want.clone());
         let settle = Settle { session, lane: LANE, n, settlements, effects: Vec::new(), want };
         let (settled, asked) = node.persist_asked(|store| store.settle(settle.clone())).await;
-        drop(reserved);
         acknowledge(&node, &settle.settlements, &settled);
         more = !settled.leases.is_empty();
         next_due = settled.next_due;
         for lease in settled.leases {
             take_in(&node, Granted { lease, asked });
         }
+        drop(reserved);
         node.complete(settled.ended).await;
     }
 }
@@ -94,6 +96,7 @@ pub(crate) fn want(node: &Node) -> Want {
     let mut taken = node.reserved.load(Ordering::Acquire) + node.fills.load(Ordering::Acquire);
     let mut jobs = Vec::new();
     for desk in node.active() {
+        node.forget_if_idle(&desk);
         let (want, slots) = desk.want();
         taken += slots;
         jobs.push(want);
@@ -143,8 +146,9 @@ pub(crate) fn take_in(node: &Arc<Node>, granted: Granted) {
     }
     match header.stage {
         Stage::Work => {
-            node.set_active(desk);
+            // In this order: a worker that leaves meanwhile sees the items, and keeps the desk.
             desk.queue(Unstarted::new(held));
+            node.set_active(desk);
             start_workers(node, desk);
         }
         Stage::Fill if !node.may_start(desk, &held, node.env.uptime()) => put_back(node, &held, 0..1),

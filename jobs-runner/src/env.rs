@@ -4,7 +4,10 @@
 
 use std::{
     future::Future,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -20,19 +23,40 @@ struct Inner {
     random: Mutex<fastrand::Rng>,
     /// When the virtual clock began; `None` for the real one.
     began: Option<Instant>,
+    /// Calls that block.
+    blocking: AtomicUsize,
 }
+
+/// A call that blocks, until it is over: also when nobody waits for it any more.
+struct Blocking(Env);
+
+impl Drop for Blocking {
+    fn drop(&mut self) {
+        self.0.0.blocking.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// A clock that only grows, and that counts suspend; where there is none, the next best.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const COUNTS_SUSPEND: rustix::time::ClockId = rustix::time::ClockId::Boottime;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const COUNTS_SUSPEND: rustix::time::ClockId = rustix::time::ClockId::Monotonic;
 
 impl Env {
     /// The machine's.
     pub(crate) fn real() -> Self {
-        Self(Arc::new(Inner { random: Mutex::new(fastrand::Rng::new()), began: None }))
+        Self(Arc::new(Inner {
+            random: Mutex::new(fastrand::Rng::new()),
+            began: None,
+            blocking: AtomicUsize::new(0),
+        }))
     }
 
     /// A virtual one: its clock is tokio's, and its randomness comes from the seed.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn simulated(seed: u64) -> Self {
         let random = Mutex::new(fastrand::Rng::with_seed(seed));
-        Self(Arc::new(Inner { random, began: Some(Instant::now()) }))
+        Self(Arc::new(Inner { random, began: Some(Instant::now()), blocking: AtomicUsize::new(0) }))
     }
 
     /// Time that only grows, and that counts suspend: a laptop's lid does not stop it.
@@ -40,7 +64,7 @@ impl Env {
         if let Some(began) = self.0.began {
             return began.elapsed();
         }
-        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        let now = rustix::time::clock_gettime(COUNTS_SUSPEND);
         let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
         Duration::new(seconds, u32::try_from(now.tv_nsec).unwrap_or(0))
     }
@@ -69,13 +93,25 @@ impl Env {
         &self,
         call: impl FnOnce() -> T + Send + 'static,
     ) -> std::thread::Result<T> {
-        let guarded = move || std::panic::catch_unwind(std::panic::AssertUnwindSafe(call));
+        self.0.blocking.fetch_add(1, Ordering::AcqRel);
+        let blocking = Blocking(self.clone());
+        let guarded = move || {
+            let _blocking = blocking;
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(call))
+        };
         if self.is_virtual() {
             return guarded();
         }
         match tokio::task::spawn_blocking(guarded).await {
             Ok(result) => result,
             Err(error) => Err(Box::new(error.to_string())),
+        }
+    }
+
+    /// Waits until no call blocks.
+    pub(crate) async fn unblocked(&self) {
+        while self.0.blocking.load(Ordering::Acquire) > 0 {
+            self.sleep(Duration::from_millis(50)).await;
         }
     }
 

@@ -14,6 +14,9 @@ use futures_core::Stream;
 use jiff::Timestamp;
 use jobs_core::{Failure, ItemId, RunId, RunReport, SkipReason, Trigger};
 use tokio::sync::broadcast;
+use tracing::Level;
+
+use crate::notice;
 
 /// Something that happened in this process.
 ///
@@ -258,8 +261,9 @@ impl Bus {
     }
 
     /// Whether anybody would see an event of this level.
-    fn heard(&self, level: tracing::Level) -> bool {
+    fn heard(&self, level: Level) -> bool {
         self.record.is_some()
+            || (level <= Level::WARN && notice::is_unheard())
             || self.listeners.load(Ordering::Relaxed) > 0
             || (level <= tracing::level_filters::LevelFilter::current()
                 && level <= tracing::level_filters::STATIC_MAX_LEVEL)
@@ -271,20 +275,49 @@ impl Bus {
     }
 
     /// Says what happens for each item: the event is only made when somebody listens.
-    pub(crate) fn say_often(&self, event: impl FnOnce() -> Event) {
-        if self.heard(tracing::Level::DEBUG) {
+    pub(crate) fn say_often(&self, level: Level, event: impl FnOnce() -> Event) {
+        if self.heard(level) {
             self.tell(event());
         }
     }
 
     fn tell(&self, event: Event) {
         trace(&event);
+        if self.record.is_none()
+            && notice::is_unheard()
+            && let Some((kind, text)) = warning(&event)
+        {
+            notice::show(kind, text);
+        }
         if let Some(record) = &self.record {
             record.lock().unwrap_or_else(PoisonError::into_inner).push(event.clone());
         }
         // Nobody listens: that is no error.
         let _ = self.sender.send(event);
     }
+}
+
+/// What a person should know of, and its kind.
+fn warning(event: &Event) -> Option<(&'static str, String)> {
+    Some(match event {
+        Event::TicksMissed { job, first, last, count } => {
+            ("missed", format!("{job}: {count} ticks were missed, {first} to {last}"))
+        }
+        Event::AttemptFailed { job, item, failure, .. } if failure.retry_at.is_some() => (
+            "failed",
+            format!("{job}: attempt {} of item {item} failed: {}", failure.attempt, failure.message),
+        ),
+        Event::ItemDead { job, item, failure, .. } => (
+            "dead",
+            format!("{job}: item {item} is dead after attempt {}: {}", failure.attempt, failure.message),
+        ),
+        Event::LeaseLost { job, item, .. } => ("lost", format!("{job}: the lease of item {item} was lost")),
+        Event::NodeLost { node } => {
+            ("node", format!("the runner {node} has died; its items were taken back"))
+        }
+        Event::StoreLost { message } => ("store", message.clone()),
+        _ => return None,
+    })
 }
 
 /// The same to `tracing`, with the same field names.

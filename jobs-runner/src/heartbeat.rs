@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use jobs_core::{Beat, Pulse};
 
-use crate::{lease::Revoked, node::Node};
+use crate::{lease::Revoked, node::Node, notice};
 
 /// Every so many beats the store is told which leases are known here.
 const NAMED_EVERY: u32 = 10;
@@ -60,7 +60,7 @@ async fn wait_for(node: &Node, wait: Duration) {
 async fn obey(node: &Arc<Node>, pulse: Pulse, began: Duration, timed: bool) {
     if !pulse.alive {
         // Somebody took this session for dead: nothing it holds is its own any more.
-        tracing::warn!(target: "jobs", "the session was taken for dead; it begins anew");
+        notice::warn("session", "this runner was taken for dead; it begins anew");
         node.revoke(|_| true, Revoked::Lost);
         let attached = node.persist(|store| store.attach(node.attach(Vec::new()))).await;
         node.attached_anew();
@@ -83,7 +83,9 @@ async fn obey(node: &Arc<Node>, pulse: Pulse, began: Duration, timed: bool) {
         let of = |held: &crate::lease::Held| held.run().is_some_and(|run| pulse.cancelled.contains(&run));
         node.revoke(of, Revoked::Cancelled);
     }
-    node.set_paused(pulse.paused);
+    if pulse.alive {
+        node.set_paused(pulse.paused);
+    }
 }
 
 /// Breaks off what runs when the leases can no longer be trusted: another node may have them by now.
@@ -91,7 +93,7 @@ pub(crate) async fn watch_trust(node: Arc<Node>) {
     loop {
         let left = node.trusted_until().saturating_sub(node.env.uptime());
         if left.is_zero() {
-            tracing::warn!(target: "jobs", "the store has not answered for too long; running attempts are broken off");
+            notice::warn("trust", "the store has not answered for too long; running attempts are broken off");
             node.revoke(|_| true, Revoked::Lost);
             while !node.is_trusted() {
                 tokio::select! {

@@ -50,6 +50,7 @@
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
+mod appends;
 mod attempt;
 mod attempts;
 mod banner;
@@ -59,15 +60,18 @@ mod clock;
 mod control;
 mod desk;
 mod dispatcher;
+mod drive;
 mod env;
 mod error;
 mod event;
+mod failing;
 mod fill;
 mod heartbeat;
 mod host;
 mod lease;
 mod memory;
 mod node;
+mod notice;
 mod outbox;
 mod panic;
 pub mod prelude;

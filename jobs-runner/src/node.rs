@@ -23,6 +23,7 @@ use crate::{
     env::{Env, Tasks},
     event::{Bus, Event},
     lease::{Held, Revoked},
+    notice,
     outbox::Outbox,
 };
 
@@ -60,6 +61,8 @@ pub(crate) struct Node {
     pub(crate) running: AtomicUsize,
     /// Attempts of queries.
     pub(crate) fills: AtomicUsize,
+    /// How many slots have been given out.
+    pub(crate) turns: AtomicU64,
     /// Whether a job's items wait for a slot of the process.
     pub(crate) crowded: AtomicBool,
     /// Room that calls under way have asked for.
@@ -107,8 +110,10 @@ pub(crate) enum Phase {
     Running = 0,
     /// No ticks, no new leases; what runs may end.
     Draining,
-    /// All is settled.
+    /// Nothing is worked on, unless it blocks; what is done is settled.
     Ended,
+    /// All is settled, and the session closed.
+    Closed,
 }
 
 /// What a node is made from.
@@ -152,6 +157,7 @@ impl Node {
             reschedule: Notify::new(),
             running: AtomicUsize::new(0),
             fills: AtomicUsize::new(0),
+            turns: AtomicU64::new(0),
             crowded: AtomicBool::new(false),
             reserved: AtomicUsize::new(0),
             leases: Mutex::default(),
@@ -245,7 +251,8 @@ impl Node {
         match self.phase.load(Ordering::Acquire) {
             0 => Phase::Running,
             1 => Phase::Draining,
-            _ => Phase::Ended,
+            2 => Phase::Ended,
+            _ => Phase::Closed,
         }
     }
 
@@ -284,6 +291,12 @@ impl Node {
         }
     }
 
+    /// Takes a slot of the process, if one is free.
+    pub(crate) fn take_slot(&self) -> bool {
+        let free = |running| (running < self.max_concurrency).then_some(running + 1);
+        self.running.fetch_update(Ordering::SeqCst, Ordering::SeqCst, free).is_ok()
+    }
+
     /// Asks for what there is room for, until it is dropped.
     pub(crate) fn reserve(&self) -> Reserved<'_> {
         let want = dispatcher::want(self);
@@ -299,7 +312,7 @@ impl Node {
     /// Closes the session; what it holds goes back.
     pub(crate) async fn detach(&self) {
         if self.store.detach(self.session).await.is_err() {
-            tracing::warn!(target: "jobs", "the store does not answer; the session ends with its lease");
+            notice::warn("detach", "the store does not answer; the session ends with its lease");
         }
     }
 
@@ -486,8 +499,16 @@ impl Node {
         lock(&self.active).entry(desk.job.id.clone()).or_insert_with(|| desk.clone());
     }
 
-    pub(crate) fn set_inactive(&self, desk: &Desk) {
-        lock(&self.active).remove(&desk.job.id);
+    /// Forgets a desk that nobody is at.
+    pub(crate) fn forget_if_idle(&self, desk: &Arc<Desk>) {
+        let now = self.env.uptime();
+        if desk.is_forgotten(now) {
+            lock(&self.active).remove(&desk.job.id);
+            // Something may have come in between.
+            if !desk.is_forgotten(now) {
+                self.set_active(desk);
+            }
+        }
     }
 
     // The order of events: a run is said to be filled before any of its items is started here.

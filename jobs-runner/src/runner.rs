@@ -20,6 +20,7 @@ use crate::{
     heartbeat,
     lease::Revoked,
     node::{Node, Phase},
+    notice,
     registry::suggest,
     scheduler, signals, upkeep,
 };
@@ -121,16 +122,24 @@ impl Runner {
         tokio::select! {
             biased;
             () = signals.next() => {}
-            () = self.node.reached(Phase::Ended) => return Ok(()),
+            () = self.node.reached(Phase::Closed) => return Ok(()),
         }
         tracing::info!(target: "jobs", grace_ms = self.grace.as_millis(), "told to end; running attempts may finish");
         tokio::select! {
             biased;
-            () = signals.next() => Err(ShutdownError::Forced),
+            () = signals.next() => {
+                if self.node.attempts.is_blocked() {
+                    // The runtime would wait for them without end.
+                    notice::warn("blocking", "blocking handlers remain; the process is ended");
+                    std::process::exit(1);
+                }
+                Err(ShutdownError::Forced)
+            }
             ended = self.shutdown(self.grace) => {
                 self.idle_within(Duration::from_secs(1), || false).await;
-                if self.node.is_busy() {
-                    tracing::error!(target: "jobs", "blocking handlers remain; the process is ended");
+                let closed = self.node.reached(Phase::Closed);
+                if self.node.is_busy() || tokio::time::timeout(SETTLED_WITHIN, closed).await.is_err() {
+                    notice::warn("blocking", "blocking handlers remain; the process is ended");
                     std::process::exit(1);
                 }
                 ended
@@ -151,7 +160,7 @@ impl Runner {
         node.enter(Phase::Draining);
         node.return_unstarted();
         self.idle_within(grace, || false).await;
-        let cancelled = node.attempts.count() as u64;
+        let cancelled = node.running.load(Ordering::Acquire) as u64;
         if cancelled > 0 {
             node.revoke(|_| true, Revoked::Shutdown);
             self.idle_within(DROPPED_WITHIN, || node.attempts.only_blocking()).await;
@@ -161,12 +170,14 @@ impl Runner {
         let detach = async move {
             loops.ended().await;
             last.detach().await;
+            last.enter(Phase::Closed);
         };
         if node.is_busy() {
             tokio::spawn(detach);
         } else if tokio::time::timeout(SETTLED_WITHIN, detach).await.is_err() {
-            tracing::warn!(target: "jobs", "the store does not answer; what is not settled is done again");
+            notice::warn("unsettled", "the store does not answer; what is not settled is done again");
             self.loops.stop();
+            node.enter(Phase::Closed);
         }
         if cancelled > 0 { Err(ShutdownError::GraceExceeded { cancelled }) } else { Ok(()) }
     }
@@ -174,15 +185,17 @@ impl Runner {
     /// Waits until no attempt runs, for so long at the most, or until `enough`.
     async fn idle_within(&self, time: Duration, enough: impl Fn() -> bool) {
         let node = &self.node;
-        let until = node.env.uptime() + time;
-        while node.is_busy() && !enough() {
+        let until = node.env.uptime().saturating_add(time);
+        loop {
+            // The waiter is made before it is looked: an end in between finds it.
+            let idle = node.idle.notified();
             let left = until.saturating_sub(node.env.uptime());
-            if left.is_zero() {
+            if !node.is_busy() || enough() || left.is_zero() {
                 return;
             }
             tokio::select! {
                 biased;
-                () = node.idle.notified() => {}
+                () = idle => {}
                 () = node.env.sleep(left) => {}
             }
         }
@@ -212,7 +225,7 @@ const SETTLED_WITHIN: Duration = Duration::from_secs(5);
 impl Drop for Runner {
     fn drop(&mut self) {
         // After a shutdown the loops end by themselves, when the last blocking handler does.
-        if self.node.phase() == Phase::Ended {
+        if self.node.phase() >= Phase::Ended {
             return;
         }
         self.node.enter(Phase::Ended);
@@ -226,6 +239,8 @@ impl Drop for Runner {
             runtime.spawn(async move {
                 loops.ended().await;
                 node.tasks.ended().await;
+                // A blocking handler goes on; nobody else may have its item before it ends.
+                node.env.unblocked().await;
                 node.detach().await;
             });
         }

@@ -17,6 +17,7 @@ use crate::{
     dispatcher::take_in,
     event::Event,
     node::{Granted, Node, Phase},
+    notice,
 };
 
 /// So many ticks are fired in one call.
@@ -70,9 +71,12 @@ impl Scheduler {
 
     /// Follows the schedules as the store has them.
     fn take(&mut self, mut attached: Attached) {
-        for (job, instant) in attached.past {
+        // A renewed attach repeats what the first one found.
+        for (job, instant) in
+            attached.past.into_iter().filter(|(job, _)| !self.entries.contains_key(job)).collect::<Vec<_>>()
+        {
             let at = instant.timestamp();
-            tracing::warn!(target: "jobs", job = &*job, instant = %at, "the instant was past when it was first seen");
+            notice::warn("past", format_args!("{job}: its instant, {at}, was past when it was first seen"));
             let job = job.to_string();
             self.node.bus.say(Event::TicksMissed { job, first: at, last: at, count: 1 });
         }
@@ -83,6 +87,7 @@ impl Scheduler {
             let stale = declared.is_none_or(|declared| declared.fingerprint != state.fingerprint);
             let known = self.entries.get(job);
             let generation = known.map_or(0, |entry| entry.generation);
+            let catching_up = known.is_some_and(|entry| entry.catching_up);
             // The answer may be older than what was fired since it was asked for.
             if let Some(known) = known.filter(|known| known.state.cursor > state.cursor)
                 && known.state.fingerprint == state.fingerprint
@@ -92,7 +97,7 @@ impl Scheduler {
             if stale {
                 node.set_stale();
             }
-            let entry = Entry { desk: desk.clone(), state, generation, stale, catching_up: false };
+            let entry = Entry { desk: desk.clone(), state, generation, stale, catching_up };
             self.entries.insert(job.clone(), entry);
             self.plan(job);
         }
@@ -112,6 +117,13 @@ impl Scheduler {
         };
         if let Some(tick) = timetable.next_after(after) {
             self.heap.push(Reverse((timetable.fires_at(tick), job.clone(), entry.generation)));
+        }
+        // What is out of date would stay until its time comes.
+        if self.heap.len() > 2 * self.entries.len() + 64 {
+            let entries = &self.entries;
+            self.heap.retain(|Reverse((_, job, generation))| {
+                entries.get(job).is_some_and(|entry| entry.generation == *generation)
+            });
         }
     }
 
@@ -247,10 +259,10 @@ impl Scheduler {
         }
         if !round.fires.is_empty() {
             let fires = round.fires.iter().map(|(_, fire, _)| fire.clone()).collect();
-            let (reserved, asked) = (self.node.reserve(), self.node.env.uptime());
+            let node = self.node.clone();
+            let (reserved, asked) = (node.reserve(), node.env.uptime());
             let fired = self.node.store.fire(Some(self.node.session), fires, reserved.want.clone());
             let fired = self.node.ask(fired).await;
-            drop(reserved);
             match fired {
                 Some(firings) => {
                     for ((job, fire, tick), firing) in round.fires.into_iter().zip(firings) {
@@ -260,6 +272,7 @@ impl Scheduler {
                 // Meanwhile they may have become late: they are decided anew, when the store answers again.
                 None => round.fires.iter().for_each(|(job, ..)| self.plan(job)),
             }
+            drop(reserved);
         }
         again
     }
@@ -303,7 +316,10 @@ impl Scheduler {
                     take_in(&node, Granted { lease, asked });
                 }
             }
-            Firing::Already(state) => self.set(job, |entry| entry.state = state),
+            Firing::Already(state) => {
+                self.busy.remove(job);
+                self.set(job, |entry| entry.state = state);
+            }
             Firing::Busy { .. } => self.busy(job, &passed, tick),
             Firing::Paused { .. } => return self.decide_one(job, true, again),
             // The store's clock is behind what was known of it; the reply has told by how much.

@@ -1,6 +1,6 @@
 //! One slot: it takes items of a job, one after the other, until there are none.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use crate::{
     attempt,
@@ -19,22 +19,16 @@ pub(crate) async fn work(node: Arc<Node>, desk: Arc<Desk>) {
             let ended = node.env.uptime();
             took = Some(ended.saturating_sub(now));
             now = ended;
+            if node.crowded.load(Ordering::Acquire) {
+                // Another job waits for a slot of the process; this one takes its turn.
+                desk.leave(took);
+                break;
+            }
         } else {
             put_back(&node, &taken.held, taken.index..taken.index + 1);
             (now, took) = (node.env.uptime(), None);
         }
     }
-    leave(&node, &desk);
-}
-
-/// Leaves the desk, and frees the slot.
-fn leave(node: &Arc<Node>, desk: &Arc<Desk>) {
-    if desk.is_idle() {
-        node.set_inactive(desk);
-        // Something may have come in between.
-        if !desk.is_idle() {
-            node.set_active(desk);
-        }
-    }
-    free_slot(node);
+    node.forget_if_idle(&desk);
+    free_slot(&node);
 }

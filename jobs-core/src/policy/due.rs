@@ -115,7 +115,7 @@ impl Due<'_> {
         more: bool,
     ) -> (VecDeque<Millis>, Option<Millis>) {
         let window = self.policy.catch_up_window.unwrap_or(Duration::MAX);
-        let recent = missed.partition_point(|tick| self.now.since(*tick) > window);
+        let recent = missed.partition_point(|tick| self.now.since(self.timetable.fires_at(*tick)) > window);
         match self.policy.catch_up {
             CatchUp::Once if !on_time && !more && recent < missed.len() => {
                 let latest = missed.pop_back();

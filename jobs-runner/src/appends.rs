@@ -1,0 +1,265 @@
+//! What one attempt of a query stores.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use jobs_core::{
+    Append, Appended, Body, BoxError, BoxFuture, JobContext,
+    descriptor::{BlockingDrain, Sink},
+};
+use tokio::sync::{Notify, mpsc};
+
+use crate::{
+    desk::Desk,
+    dispatcher::take_in,
+    event::Event,
+    lease::Held,
+    node::{Node, lock},
+};
+
+/// A query that is called page by page waits while more items of its job than this are ready.
+const MOST_READY: u64 = 100_000;
+
+/// The appends of one attempt of a query.
+pub(crate) struct Appends {
+    pub(crate) node: Arc<Node>,
+    pub(crate) desk: Arc<Desk>,
+    pub(crate) held: Arc<Held>,
+    pub(crate) cx: JobContext,
+    progress: Mutex<Progress>,
+    lost: AtomicBool,
+    blocking: Arc<Blocked>,
+}
+
+/// Whether a call of the query blocks: it goes on when its future is dropped.
+#[derive(Default)]
+struct Blocked {
+    active: AtomicBool,
+    ended: Notify,
+}
+
+/// Kept by the call that blocks.
+pub(crate) struct Blocking(Arc<Blocked>);
+
+impl Drop for Blocking {
+    fn drop(&mut self) {
+        self.0.active.store(false, Ordering::Release);
+        self.0.ended.notify_one();
+    }
+}
+
+#[derive(Default)]
+struct Progress {
+    seq: u64,
+    total: u64,
+    pages: u64,
+    /// How long the query has waited for the store, and since when it does.
+    waited: Duration,
+    waiting_since: Option<Duration>,
+}
+
+impl Appends {
+    pub(crate) fn new(node: Arc<Node>, desk: Arc<Desk>, held: Arc<Held>, cx: JobContext) -> Self {
+        Self {
+            node,
+            desk,
+            held,
+            cx,
+            progress: Mutex::default(),
+            lost: AtomicBool::new(false),
+            blocking: Arc::default(),
+        }
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
+    }
+
+    /// Whether a page has been stored: the attempts of the query start anew with each.
+    pub(crate) fn has_stored_a_page(&self) -> bool {
+        lock(&self.progress).pages > 0
+    }
+
+    /// A blocking call is under way until the guard is dropped, on whichever thread.
+    pub(crate) fn blocks(&self) -> Blocking {
+        self.blocking.active.store(true, Ordering::Release);
+        Blocking(self.blocking.clone())
+    }
+
+    pub(crate) fn total(&self) -> u64 {
+        lock(&self.progress).total
+    }
+
+    pub(crate) async fn append(
+        &self,
+        bodies: Vec<Body>,
+        page: Option<Option<Vec<u8>>>,
+        last: bool,
+    ) -> Result<(), BoxError> {
+        let (node, run) = (&self.node, self.held.run());
+        if last && let Some(run) = run {
+            node.keep_back(run);
+        }
+        let stored = self.store(bodies, page, last).await;
+        if last && let Some(run) = run {
+            if stored.is_ok() {
+                let (job, total) = (self.held.header.job.to_string(), self.total());
+                node.bus.say(Event::RunFilled { job, run, total });
+            }
+            for granted in node.announced(run) {
+                take_in(node, granted);
+            }
+        }
+        stored
+    }
+
+    async fn store(
+        &self,
+        bodies: Vec<Body>,
+        page: Option<Option<Vec<u8>>>,
+        last: bool,
+    ) -> Result<(), BoxError> {
+        let item_type = self.desk.job.link.item_type.clone().unwrap_or_default();
+        let paged = page.is_some();
+        let (token, mut bodies) = (self.held.token, bodies);
+        let seq = lock(&self.progress).seq;
+        loop {
+            let append =
+                Append { token, seq, item_type: item_type.clone(), bodies, page: page.clone(), last };
+            let since = self.wait_begins();
+            let appended = self.node.persist(|store| store.append(append.clone())).await;
+            let full =
+                matches!(appended, Appended::Stored { ready, .. } if paged && !last && ready > MOST_READY);
+            if full {
+                tokio::select! {
+                    biased;
+                    () = self.cx.cancelled() => {}
+                    () = self.node.env.sleep(self.node.poll) => {}
+                }
+            }
+            self.wait_ends(since);
+            match appended {
+                Appended::Stored { .. } if full && self.held.revoked().is_some() => return self.give_up(),
+                // A repeat changes nothing, and says how many are ready now.
+                Appended::Stored { .. } if full => bodies = Vec::new(),
+                Appended::Stored { total, .. } => {
+                    let mut progress = lock(&self.progress);
+                    (progress.seq, progress.total) = (seq + 1, total);
+                    progress.pages += u64::from(paged);
+                    return Ok(());
+                }
+                Appended::Lost | Appended::OutOfOrder { .. } => return self.give_up(),
+            }
+        }
+    }
+
+    fn give_up(&self) -> Result<(), BoxError> {
+        self.lost.store(true, Ordering::Release);
+        Err("the lease of the query is lost".into())
+    }
+
+    fn wait_begins(&self) -> Duration {
+        let now = self.node.env.uptime();
+        lock(&self.progress).waiting_since = Some(now);
+        now
+    }
+
+    fn wait_ends(&self, since: Duration) {
+        let mut progress = lock(&self.progress);
+        progress.waiting_since = None;
+        progress.waited += self.node.env.uptime().saturating_sub(since);
+    }
+
+    /// Waits until the query has computed for so long; waiting for the store does not count.
+    pub(crate) async fn computes(&self, bound: Duration) {
+        let began = self.node.env.uptime();
+        loop {
+            let now = self.node.env.uptime();
+            let waited = {
+                let progress = lock(&self.progress);
+                progress.waited
+                    + progress.waiting_since.map_or(Duration::ZERO, |since| now.saturating_sub(since))
+            };
+            let left = bound.saturating_sub(now.saturating_sub(began).saturating_sub(waited));
+            if left.is_zero() {
+                return;
+            }
+            self.node.env.sleep(left).await;
+        }
+    }
+
+    /// Waits until no blocking call is under way: it cannot be broken off, and another attempt has to wait for it.
+    pub(crate) async fn unblocked(&self) {
+        while self.blocking.active.load(Ordering::Acquire) {
+            self.blocking.ended.notified().await;
+        }
+    }
+}
+
+/// Where a query puts what it finds. One body is kept back, so that a small result is one append.
+pub(crate) struct FillSink<'a> {
+    pub(crate) appends: &'a Appends,
+    pub(crate) last: Option<Body>,
+}
+
+impl FillSink<'_> {
+    async fn put(&mut self, body: Body) -> Result<(), BoxError> {
+        match self.last.replace(body) {
+            Some(before) => self.appends.append(vec![before], None, false).await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl Sink for FillSink<'_> {
+    fn push(&mut self, body: Body) -> BoxFuture<'_, Result<(), BoxError>> {
+        Box::pin(self.put(body))
+    }
+
+    fn push_blocking(&mut self, drain: BlockingDrain) -> BoxFuture<'_, Result<(), BoxError>> {
+        Box::pin(async move {
+            let appends = self.appends;
+            let env = appends.node.env.clone();
+            if env.is_virtual() {
+                let mut found = Vec::new();
+                let inline = std::panic::AssertUnwindSafe(|| {
+                    drain(&mut |body| {
+                        found.push(body);
+                        Ok(())
+                    })
+                });
+                match std::panic::catch_unwind(inline) {
+                    Ok(result) => result?,
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+                for body in found {
+                    self.put(body).await?;
+                }
+                return Ok(());
+            }
+            let (sender, mut receiver) = mpsc::channel(1);
+            let blocks = appends.blocks();
+            let blocking = env.blocking(move || {
+                let _blocks = blocks;
+                drain(&mut |body| sender.blocking_send(body).map_err(|_| "the query was broken off".into()))
+            });
+            let mut blocking = std::pin::pin!(blocking);
+            let result = loop {
+                tokio::select! {
+                    biased;
+                    Some(body) = receiver.recv() => self.put(body).await?,
+                    result = &mut blocking => break result,
+                }
+            };
+            while let Ok(body) = receiver.try_recv() {
+                self.put(body).await?;
+            }
+            result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+}
