@@ -16,11 +16,13 @@ const BASE: Millis = Millis(1_767_225_600_000);
 pub(crate) struct Clock {
     began: Instant,
     steps: AtomicI64,
+    /// By how much it went back in all.
+    back: AtomicI64,
 }
 
 impl Clock {
     pub(crate) fn start() -> Self {
-        Self { began: Instant::now(), steps: AtomicI64::new(0) }
+        Self { began: Instant::now(), steps: AtomicI64::new(0), back: AtomicI64::new(0) }
     }
 
     /// Milliseconds since the world began, which no step touches.
@@ -36,5 +38,11 @@ impl Clock {
 
     pub(crate) fn step(&self, by: i64) {
         self.steps.fetch_add(by, Ordering::Relaxed);
+        self.back.fetch_add((-by).max(0), Ordering::Relaxed);
+    }
+
+    /// By how much it went back in all: what waits for an instant may wait for so much longer.
+    pub(crate) fn back(&self) -> Duration {
+        Duration::from_millis(self.back.load(Ordering::Relaxed).unsigned_abs())
     }
 }

@@ -178,11 +178,7 @@ impl Store for Faulty {
     fn settle(&self, settle: Settle) -> StoreResult<'_, Settled> {
         self.call("settle", move |store| {
             let answer = at_once(store.settle(settle.clone()));
-            // Of polls that found nothing there is nothing to tell.
-            let idle = settle.settlements.is_empty()
-                && answer.as_ref().is_ok_and(|reply| reply.value.leases.is_empty());
-            let (answer, step) = noted(answer, |settled| Step::Settle(settle, settled));
-            (answer, step.filter(|_| !idle))
+            noted(answer, |settled| Step::Settle(settle, settled))
         })
     }
 

@@ -42,7 +42,8 @@ pub fn simulate(seed: u64) -> Outcome {
 pub fn simulate_with_log(seed: u64) -> (String, Outcome) {
     let world = world::run(seed);
     let (report, coverage) = oracle::judge(&world);
-    let log = world.entries.iter().map(|entry| format!("{entry}\n")).collect();
+    let log =
+        world.entries.iter().filter(|entry| !entry.is_idle()).map(|entry| format!("{entry}\n")).collect();
     (log, Outcome { report, coverage })
 }
 

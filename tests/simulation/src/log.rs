@@ -198,6 +198,15 @@ impl Log {
     }
 }
 
+impl Entry {
+    /// A poll that found nothing: not worth a line.
+    pub(crate) fn is_idle(&self) -> bool {
+        let What::Step { step, .. } = &self.what else { return false };
+        matches!(&**step, Step::Settle(settle, settled)
+            if settle.settlements.is_empty() && settled.leases.is_empty())
+    }
+}
+
 /// A lock that a panic elsewhere does not close.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

@@ -170,6 +170,7 @@ impl Cast {
         self.log.add(What::Stopped);
         (0..self.nodes.len()).for_each(|node| self.tell(node, Command::Stop));
         let most = if settings.jobs.contains(&"codec.swap") { REST_UNDECODABLE } else { REST };
+        let most = most + self.log.clock.back();
         let until = self.log.clock.at() + u64::try_from(most.as_millis()).unwrap_or(0);
         while self.log.clock.at() < until && !self.is_at_rest() {
             sleep(Duration::from_secs(2)).await;
