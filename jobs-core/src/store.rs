@@ -213,6 +213,9 @@ pub struct Beat {
     /// All leases it knows of, now and then: what the store has beyond them is an orphan and goes back uncharged,
     /// once it is older than the session's lease: the answer that carried a younger one may be on its way.
     pub held: Option<Vec<Token>>,
+    /// The store's time, as the sender knew it when it wrote this: a beat that was long on its way says nothing of what
+    /// was leased since.
+    pub as_of: Millis,
     /// Whether the store could not be reached for a while: the session reaps nobody for one lease from now.
     pub reconnected: bool,
 }
@@ -479,8 +482,9 @@ pub struct JobWant {
     pub job: Arc<str>,
     /// Its free slots.
     pub slots: u32,
-    /// How many items a slot works off while the next call is under way, at least 1: `slots` × this are leased, in
-    /// as many leases as it takes. A job that is limited over the cluster or exclusive gets 1.
+    /// How many items a slot works off while the next call is under way: `slots` × this are leased, in as many
+    /// leases as it takes. A job that is limited over the cluster or exclusive gets 1. With 0 nothing of the job is
+    /// wanted, its query included.
     pub per_slot: u32,
 }
 

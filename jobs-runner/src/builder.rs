@@ -233,7 +233,8 @@ async fn attach(
     let attached = node.clock.observe(node.store.attach(node.attach(gone)).await?, began);
     let links: Vec<_> = node.desks.values().map(|desk| desk.job.link.clone()).collect();
     control::obey_code(&**node.store, &links).await?;
-    let beat = jobs_core::Beat { session: node.session, held: None, reconnected: false };
+    let beat =
+        jobs_core::Beat { session: node.session, held: None, as_of: node.clock.now(), reconnected: false };
     let pulse = node.clock.observe(node.store.beat(beat).await?, began);
     node.trust_until(began + node.lease.mul_f64(0.8));
     node.set_paused(pulse.paused);

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use jobs_core::{End, Header, Millis, Settle, Settled, Settlement, Stage, Trigger, Want};
+use jobs_core::{End, Header, JobWant, Millis, Settle, Settled, Settlement, Stage, Trigger, Want};
 
 use crate::{
     desk::{put_back, start_workers},
@@ -99,8 +99,12 @@ pub(crate) fn want(node: &Node) -> Want {
         node.forget_if_idle(&desk);
         let (want, slots) = desk.want();
         taken += slots;
-        jobs.push(want);
+        if !desk.is_paused() {
+            jobs.push(want);
+        }
     }
+    // The store may know of a resume before this node does; until then it would be leased and given back.
+    jobs.extend(node.paused_jobs().into_iter().map(|job| JobWant { job, slots: 0, per_slot: 0 }));
     let slots = u32::try_from(node.max_concurrency.saturating_sub(taken)).unwrap_or(u32::MAX);
     Want { slots, jobs }
 }

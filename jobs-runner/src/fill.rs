@@ -146,7 +146,8 @@ async fn paged(
         if last {
             return Ended::Returned(Ok(()));
         }
-        if held.revoked().is_some() {
+        // Between two pages nothing else looks.
+        if held.revoked().is_some() || !node.is_trusted() {
             return Ended::Revoked;
         }
         // A stored page is progress: the attempts start anew.

@@ -25,9 +25,9 @@ pub(crate) async fn run(node: Arc<Node>) {
             () = wait_for(&node, node.env.about(wait)) => timed = true,
         }
         beats += 1;
-        let held = beats.is_multiple_of(NAMED_EVERY).then(|| node.held());
+        let (held, as_of) = (beats.is_multiple_of(NAMED_EVERY).then(|| node.held()), node.clock.now());
         let began = node.env.uptime();
-        match node.store.beat(Beat { session: node.session, held, reconnected: failed }).await {
+        match node.store.beat(Beat { session: node.session, held, as_of, reconnected: failed }).await {
             Ok(reply) => {
                 failed = false;
                 node.store_answers();

@@ -405,6 +405,14 @@ impl Node {
         self.env.uptime() < self.trusted_until()
     }
 
+    /// The jobs of this node that are paused, as far as it knows.
+    pub(crate) fn paused_jobs(&self) -> Vec<Arc<str>> {
+        if lock(&self.paused).is_empty() {
+            return Vec::new();
+        }
+        self.desks.values().filter(|desk| desk.is_paused()).map(|desk| desk.job.id.clone()).collect()
+    }
+
     pub(crate) fn is_paused(&self, job: &str) -> bool {
         self.desks.get(job).is_some_and(|desk| desk.is_paused())
     }

@@ -192,6 +192,9 @@ impl<'a> Granting<'a> {
 
     /// How many items of a job there is room for.
     fn room(&mut self, link: &Link, stage: Stage) -> u32 {
+        if self.wanted.get(&*link.job).is_some_and(|wanted| wanted.per_slot == 0) {
+            return 0;
+        }
         let slots = self.slots;
         if stage != Stage::Work {
             return slots.min(1);

@@ -31,7 +31,8 @@ impl State {
             pulse.lost = named.difference(&held).copied().collect();
             for token in held.difference(&named) {
                 // The answer that carried a young lease may still be on its way.
-                let old = self.leases.get(token).is_some_and(|held| now.since(held.granted_at) > lease);
+                let as_of = beat.as_of.min(now);
+                let old = self.leases.get(token).is_some_and(|held| as_of.since(held.granted_at) > lease);
                 if old {
                     self.give_back(*token, &mut Vec::new(), now);
                 }

@@ -117,7 +117,7 @@ impl<'a> Bench<'a> {
     }
 
     pub(crate) fn beat(&mut self, session: SessionId) -> Check<Pulse> {
-        self.beat_with(Beat { session, held: None, reconnected: false })
+        self.beat_with(Beat { session, held: None, reconnected: false, as_of: jobs_core::Millis::MAX })
     }
 
     pub(crate) fn beat_with(&mut self, beat: Beat) -> Check<Pulse> {

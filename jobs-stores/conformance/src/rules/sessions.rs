@@ -51,7 +51,8 @@ pub(super) fn an_expired_session_is_renewed_by_a_beat(bench: &mut Bench<'_>) -> 
     let (run, lease) = leased(bench, 2)?;
     silence(bench, &[B])?;
     let held = Some(vec![lease.token]);
-    let pulse = bench.beat_with(Beat { session: A, held, reconnected: true })?;
+    let pulse =
+        bench.beat_with(Beat { session: A, held, reconnected: true, as_of: jobs_core::Millis::MAX })?;
     ensure_eq!(
         (pulse.alive, pulse.lost.len()),
         (true, 0),
@@ -88,7 +89,7 @@ pub(super) fn a_session_reaps_nobody_during_its_first_lease(bench: &mut Bench<'_
 pub(super) fn a_reconnected_session_reaps_nobody_for_a_lease(bench: &mut Bench<'_>) -> Check {
     leased(bench, 1)?;
     silence(bench, &[B])?;
-    bench.beat_with(Beat { session: B, held: None, reconnected: true })?;
+    bench.beat_with(Beat { session: B, held: None, reconnected: true, as_of: jobs_core::Millis::MAX })?;
     let reaped = bench.reap(B)?;
     ensure_eq!(
         (reaped.nodes.len(), reaped.items),
@@ -133,7 +134,12 @@ pub(super) fn an_orphaned_lease_goes_back(bench: &mut Bench<'_>) -> Check {
     // The answer with this lease is lost.
     bench.lease_one(A)?;
     silence(bench, &[A, B])?;
-    let pulse = bench.beat_with(Beat { session: A, held: Some(vec![known.token]), reconnected: false })?;
+    let pulse = bench.beat_with(Beat {
+        session: A,
+        held: Some(vec![known.token]),
+        reconnected: false,
+        as_of: jobs_core::Millis::MAX,
+    })?;
     ensure_eq!((pulse.alive, pulse.lost.len()), (true, 0), "what the session holds is not lost");
     let leases = back(bench, B)?;
     ensure_eq!(all_numbers(&leases), [0], "what the session does not know of goes back, and only that");
@@ -147,7 +153,12 @@ pub(super) fn a_young_lease_is_no_orphan(bench: &mut Bench<'_>) -> Check {
     let (run, lease) = leased(bench, 2)?;
     bench.advance(Duration::from_secs(30))?;
     // The answer with the lease is still on its way.
-    let pulse = bench.beat_with(Beat { session: A, held: Some(Vec::new()), reconnected: false })?;
+    let pulse = bench.beat_with(Beat {
+        session: A,
+        held: Some(Vec::new()),
+        reconnected: false,
+        as_of: jobs_core::Millis::MAX,
+    })?;
     ensure!(pulse.alive, "the session is alive");
     ensure_eq!(back(bench, B)?, [], "a lease that is younger than a session's lease is no orphan");
     bench.settle(A, &lease, End::Done(None))?;
@@ -158,7 +169,8 @@ pub(super) fn a_young_lease_is_no_orphan(bench: &mut Bench<'_>) -> Check {
 pub(super) fn a_beat_tells_lost_leases(bench: &mut Bench<'_>) -> Check {
     let (_, lease) = leased(bench, 2)?;
     let held = Some(vec![Token(7), lease.token]);
-    let pulse = bench.beat_with(Beat { session: A, held, reconnected: false })?;
+    let pulse =
+        bench.beat_with(Beat { session: A, held, reconnected: false, as_of: jobs_core::Millis::MAX })?;
     ensure_eq!(pulse.lost, [Token(7)], "a lease that the session does not have is told");
     Ok(())
 }

@@ -116,8 +116,13 @@ pub(super) const LIES: &[Lie] = &[
                     _ => Vec::new(),
                 };
                 for session in others {
-                    liar.truly(Call::Beat(jobs_core::Beat { session, held: None, reconnected: false }))
-                        .await?;
+                    liar.truly(Call::Beat(jobs_core::Beat {
+                        session,
+                        held: None,
+                        reconnected: false,
+                        as_of: jobs_core::Millis::MAX,
+                    }))
+                    .await?;
                 }
                 liar.truly(call).await
             })

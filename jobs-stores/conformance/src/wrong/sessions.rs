@@ -116,7 +116,13 @@ pub(super) const LIES: &[Lie] = &[
         Box::pin(async move {
             if let Call::Settle(settle) = &call {
                 let (session, held) = (settle.session, None);
-                liar.truly(Call::Beat(jobs_core::Beat { session, held, reconnected: false })).await?;
+                liar.truly(Call::Beat(jobs_core::Beat {
+                    session,
+                    held,
+                    reconnected: false,
+                    as_of: jobs_core::Millis::MAX,
+                }))
+                .await?;
             }
             liar.truly(call).await
         })
