@@ -21,6 +21,8 @@ pub(crate) struct Log {
     entries: Mutex<Vec<Entry>>,
     /// How many calls there were in this millisecond.
     calls: Mutex<(u64, u32)>,
+    /// Tells the world that it is not worth going on.
+    pub(crate) gives_up: tokio::sync::Notify,
 }
 
 /// So many calls in one millisecond are a loop in which no time passes.
@@ -164,7 +166,12 @@ pub(crate) enum Phase {
 
 impl Log {
     pub(crate) fn new(clock: Clock) -> Self {
-        Self { clock, entries: Mutex::default(), calls: Mutex::default() }
+        Self {
+            clock,
+            entries: Mutex::default(),
+            calls: Mutex::default(),
+            gives_up: tokio::sync::Notify::new(),
+        }
     }
 
     pub(crate) fn add(&self, what: What) {
@@ -181,6 +188,7 @@ impl Log {
         drop(calls);
         if loops {
             self.add(What::Loops);
+            self.gives_up.notify_one();
         }
         loops
     }

@@ -74,14 +74,11 @@ async fn happen(seed: u64) -> World {
     log.note(format!("{settings:?}"));
     let cast = begin(&settings, log, &mut random);
 
-    let length = Duration::from_secs(random.u64(30..120));
-    let deeds = nemesis::plan(&settings, cast.nodes.len(), length, &mut random);
-    for (at, deed) in deeds {
-        sleep(at.saturating_sub(Duration::from_millis(cast.log.clock.at()))).await;
-        cast.perform(deed);
+    tokio::select! {
+        biased;
+        () = cast.log.gives_up.notified() => {}
+        () = cast.play(&settings, &mut random) => {}
     }
-    sleep(length.saturating_sub(Duration::from_millis(cast.log.clock.at()))).await;
-    cast.come_to_rest(&settings).await;
     let (store, entries) = (cast.left(), cast.log.take());
     World { settings, entries, store }
 }
@@ -126,6 +123,21 @@ fn begin(settings: &Settings, log: Arc<Log>, random: &mut fastrand::Rng) -> Cast
 }
 
 impl Cast {
+    /// All that happens, until everything has come to rest.
+    async fn play(&self, settings: &Settings, random: &mut fastrand::Rng) {
+        let length = Duration::from_secs(random.u64(30..120));
+        for (at, deed) in nemesis::plan(settings, self.nodes.len(), length, random) {
+            self.until(at).await;
+            self.perform(deed);
+        }
+        self.until(length).await;
+        self.come_to_rest(settings).await;
+    }
+
+    async fn until(&self, at: Duration) {
+        sleep(at.saturating_sub(Duration::from_millis(self.log.clock.at()))).await;
+    }
+
     fn perform(&self, deed: Deed) {
         match deed {
             Deed::Tell(node, command) => self.tell(node, command),
