@@ -176,7 +176,9 @@ impl Journal {
         let (lease, open) = (session.lease, session.open.clone());
         if let Some(held) = &beat.held {
             for token in open.into_iter().filter(|token| !held.contains(token)) {
-                if self.model.leases.get(&token).is_some_and(|held| now.since(held.granted_at) > lease) {
+                // A beat says nothing of what was leased after it was written.
+                let as_of = beat.as_of.min(now);
+                if self.model.leases.get(&token).is_some_and(|held| as_of.since(held.granted_at) > lease) {
                     self.coverage.saw("lease: orphaned");
                     // The last beat of a process that has ended knows nothing, and it is as good as dead.
                     let since = self.at.saturating_sub(u64::try_from(lease.as_millis()).unwrap_or(0));
