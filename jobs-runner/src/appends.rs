@@ -103,7 +103,7 @@ impl Appends {
     ) -> Result<(), BoxError> {
         let (node, run) = (&self.node, self.held.run());
         if last && let Some(run) = run {
-            node.keep_back(run);
+            node.leases.keep_back(run, &self.held.header.job);
         }
         let stored = self.store(bodies, page, last).await;
         if last && let Some(run) = run {
@@ -111,7 +111,7 @@ impl Appends {
                 let (job, total) = (self.held.header.job.to_string(), self.total());
                 node.bus.say(Event::RunFilled { job, run, total });
             }
-            for granted in node.announced(run) {
+            for granted in node.leases.announced(run) {
                 take_in(node, granted);
             }
         }

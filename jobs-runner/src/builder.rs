@@ -236,7 +236,7 @@ async fn attach(
     let beat =
         jobs_core::Beat { session: node.session, held: None, as_of: node.clock.now(), reconnected: false };
     let pulse = node.clock.observe(node.store.beat(beat).await?, began);
-    node.trust_until(began + node.lease.mul_f64(0.8));
+    node.trust.renew(began);
     node.set_paused(pulse.paused);
     Ok(attached)
 }

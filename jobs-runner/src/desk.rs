@@ -191,16 +191,14 @@ pub(crate) fn put_back(node: &Node, held: &Held, items: Range<u32>) {
 /// Starts as many workers as there is room and work for.
 pub(crate) fn start_workers(node: &Arc<Node>, desk: &Arc<Desk>) {
     while desk.hire() {
-        if !node.take_slot() {
+        let Some(turn) = node.slots.take() else {
             desk.dismiss();
-            // Whoever frees a slot from here on looks for the job that waits for one; who freed one before did not.
-            node.crowded.store(true, Ordering::SeqCst);
-            if node.running.load(Ordering::SeqCst) >= node.max_concurrency {
-                return;
+            if node.slots.wait() {
+                continue;
             }
-            continue;
-        }
-        desk.turn.store(node.turns.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+            return;
+        };
+        desk.turn.store(turn, Ordering::Relaxed);
         let (node, desk) = (node.clone(), desk.clone());
         node.clone().tasks.spawn(async move { crate::worker::work(node, desk).await });
     }
@@ -208,8 +206,7 @@ pub(crate) fn start_workers(node: &Arc<Node>, desk: &Arc<Desk>) {
 
 /// Frees a slot: for a job that waits for one, or for the dispatcher to fill.
 pub(crate) fn free_slot(node: &Arc<Node>) {
-    node.running.fetch_sub(1, Ordering::SeqCst);
-    if node.crowded.swap(false, Ordering::SeqCst) {
+    if node.slots.free() {
         // The highest priority first; of those that tie, the one that has had no slot for the longest time.
         let mut desks = node.active();
         desks.sort_by_key(|desk| (Reverse(desk.job.policy.priority), desk.turn.load(Ordering::Relaxed)));
@@ -217,6 +214,5 @@ pub(crate) fn free_slot(node: &Arc<Node>) {
             start_workers(node, &desk);
         }
     }
-    node.idle.notify_waiters();
     node.kick.notify_one();
 }

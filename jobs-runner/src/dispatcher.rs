@@ -1,9 +1,6 @@
 //! The dispatcher: free slots become leases, and results become settlements, in one call of the store.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use jobs_core::{End, Header, JobWant, Millis, Settle, Settled, Settlement, Stage, Trigger, Want};
 
@@ -11,7 +8,8 @@ use crate::{
     desk::{put_back, start_workers},
     event::Event,
     lease::{Revoked, Unstarted},
-    node::{Granted, Node, Phase},
+    leases::Granted,
+    node::{Node, Phase},
 };
 
 /// Results are settled this long after the first of them, if there are not enough before.
@@ -93,7 +91,7 @@ pub(crate) fn want(node: &Node) -> Want {
     if node.phase() > Phase::Running || !node.is_trusted() {
         return Want::default();
     }
-    let mut taken = node.reserved.load(Ordering::Acquire) + node.fills.load(Ordering::Acquire);
+    let mut taken = 0;
     let mut jobs = Vec::new();
     for desk in node.active() {
         node.forget_if_idle(&desk);
@@ -104,18 +102,19 @@ pub(crate) fn want(node: &Node) -> Want {
         }
     }
     // The store may know of a resume before this node does; until then it would be leased and given back.
-    jobs.extend(node.paused_jobs().into_iter().map(|job| JobWant { job, slots: 0, per_slot: 0 }));
-    let slots = u32::try_from(node.max_concurrency.saturating_sub(taken)).unwrap_or(u32::MAX);
+    let unwanted = node.paused_jobs().into_iter().chain(node.leases.unannounced_jobs());
+    jobs.extend(unwanted.map(|job| JobWant { job, slots: 0, per_slot: 0 }));
+    let slots = node.slots.left(taken);
     Want { slots, jobs }
 }
 
 /// Forgets what the store has settled, and what it says is lost.
 fn acknowledge(node: &Node, settlements: &[Settlement], settled: &Settled) {
     for settlement in settlements {
-        node.settled(settlement.token, settlement.to - settlement.from);
+        node.leases.settled(settlement.token, settlement.to - settlement.from);
     }
     for token in &settled.lost {
-        let Some(held) = node.let_go(*token) else { continue };
+        let Some(held) = node.leases.let_go(*token) else { continue };
         let (job, run, item) = (held.header.job.to_string(), held.run(), held.item(0));
         node.bus.say(Event::LeaseLost { job, run, item });
         held.revoke(Revoked::Lost);
@@ -125,12 +124,12 @@ fn acknowledge(node: &Node, settlements: &[Settlement], settled: &Settled) {
 
 /// Takes in a lease: its items wait for a worker, or its query begins.
 pub(crate) fn take_in(node: &Arc<Node>, granted: Granted) {
-    let Some(granted) = node.kept_back(granted) else { return };
-    let ours = node.may_be_ours(&granted);
+    let Some(granted) = node.leases.kept_back(granted) else { return };
+    let ours = node.trust.covers(granted.asked, node.env.uptime());
     let lease = granted.lease;
     let Some(desk) = node.desks.get(&lease.chunk.header.job) else { return };
     // The repeat of an answer names the same leases.
-    if node.holds(lease.token) {
+    if node.leases.holds(lease.token) {
         return;
     }
     let held = node.hold(lease, desk);
@@ -157,8 +156,7 @@ pub(crate) fn take_in(node: &Arc<Node>, granted: Granted) {
         }
         Stage::Fill if !node.may_start(desk, &held, node.env.uptime()) => put_back(node, &held, 0..1),
         Stage::Fill => {
-            node.running.fetch_add(1, Ordering::AcqRel);
-            node.fills.fetch_add(1, Ordering::AcqRel);
+            node.slots.take_for_fill();
             let fill = crate::fill::run(node.clone(), desk.clone(), held);
             node.tasks.spawn(fill);
         }

@@ -1,9 +1,6 @@
 //! One attempt of a query: what it finds goes to the store in bodies, each under the fill item's lease.
 
-use std::{
-    pin::pin,
-    sync::{Arc, atomic::Ordering},
-};
+use std::{pin::pin, sync::Arc};
 
 use jobs_core::{
     BoxError, BoxFuture, End, Failure, FailureKind, JobContext,
@@ -40,13 +37,13 @@ pub(crate) async fn run(node: Arc<Node>, desk: Arc<Desk>, held: Arc<Held>) {
     match settlement(&appends, ended, bound) {
         Some(end) => node.outbox.put(held.token, 0, 1, end),
         None => {
-            node.let_go(held.token);
+            node.leases.let_go(held.token);
             // A run that found nothing is over.
             let over = held.run().filter(|_| appends.total() == 0);
             node.complete(over.into_iter().collect()).await;
         }
     }
-    node.fills.fetch_sub(1, Ordering::AcqRel);
+    node.slots.fill_ends();
     free_slot(&node);
 }
 

@@ -25,7 +25,8 @@ pub(crate) async fn run(node: Arc<Node>) {
             () = wait_for(&node, node.env.about(wait)) => timed = true,
         }
         beats += 1;
-        let (held, as_of) = (beats.is_multiple_of(NAMED_EVERY).then(|| node.held()), node.clock.now());
+        let (held, as_of) =
+            (beats.is_multiple_of(NAMED_EVERY).then(|| node.leases.tokens()), node.clock.now());
         let began = node.env.uptime();
         match node.store.beat(Beat { session: node.session, held, as_of, reconnected: failed }).await {
             Ok(reply) => {
@@ -63,7 +64,7 @@ async fn obey(node: &Arc<Node>, pulse: Pulse, began: Duration, timed: bool) {
         notice::warn("session", "this runner was taken for dead; it begins anew");
         node.revoke(|_| true, Revoked::Lost);
         let attached = node.persist(|store| store.attach(node.attach(Vec::new()))).await;
-        node.attached_anew();
+        node.trust.begin_anew(node.env.uptime());
         node.hand_over(attached);
     } else if timed && node.take_stale() {
         // Who declares otherwise may be gone by now. Asked at the pace of the beats: an attach may wake others.
@@ -71,8 +72,7 @@ async fn obey(node: &Arc<Node>, pulse: Pulse, began: Duration, timed: bool) {
         node.hand_over(attached);
     }
     let trusted = node.is_trusted();
-    // Trust ends before the lease does, counted from before the store was asked.
-    node.trust_until(began + node.lease.mul_f64(0.8));
+    node.trust.renew(began);
     if !trusted {
         node.kick.notify_one();
     }
@@ -91,7 +91,7 @@ async fn obey(node: &Arc<Node>, pulse: Pulse, began: Duration, timed: bool) {
 /// Breaks off what runs when the leases can no longer be trusted: another node may have them by now.
 pub(crate) async fn watch_trust(node: Arc<Node>) {
     loop {
-        let left = node.trusted_until().saturating_sub(node.env.uptime());
+        let left = node.trust.until().saturating_sub(node.env.uptime());
         if left.is_zero() {
             notice::warn("trust", "the store has not answered for too long; running attempts are broken off");
             node.revoke(|_| true, Revoked::Lost);

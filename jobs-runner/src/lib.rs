@@ -69,6 +69,7 @@ mod fill;
 mod heartbeat;
 mod host;
 mod lease;
+mod leases;
 mod memory;
 mod node;
 mod notice;
@@ -79,9 +80,11 @@ mod registry;
 mod runner;
 mod scheduler;
 mod signals;
+mod slots;
 mod source;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod trust;
 mod upkeep;
 mod worker;
 

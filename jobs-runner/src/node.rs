@@ -4,14 +4,14 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
     time::Duration,
 };
 
 use jobs_core::{
     Attach, Attached, Completion, Delivery, Lease, Millis, Reaped, Reply, RunId, SessionId, Store,
-    StoreError, StoreResult, Token, Want, covers,
+    StoreError, StoreResult, Want, covers,
 };
 use tokio::sync::Notify;
 
@@ -23,8 +23,11 @@ use crate::{
     env::{Env, Tasks},
     event::{Bus, Event},
     lease::{Held, Revoked},
+    leases::Leases,
     notice,
     outbox::Outbox,
+    slots::Slots,
+    trust::Trust,
 };
 
 /// What the loops of one runner share.
@@ -38,7 +41,8 @@ pub(crate) struct Node {
     pub(crate) name: Arc<str>,
     pub(crate) lease: Duration,
     pub(crate) poll: Duration,
-    pub(crate) max_concurrency: usize,
+    pub(crate) slots: Slots,
+    pub(crate) trust: Trust,
     pub(crate) desks: BTreeMap<Arc<str>, Arc<Desk>>,
     pub(crate) bus: Bus,
     pub(crate) tasks: Tasks,
@@ -53,35 +57,17 @@ pub(crate) struct Node {
     pub(crate) kick: Notify,
     /// Tells the heartbeat that the store knows something newer.
     pub(crate) refresh: Notify,
-    /// Tells whoever shuts down that a worker has ended.
-    pub(crate) idle: Notify,
     /// Tells the scheduler that what is stopped or paused has changed.
     pub(crate) reschedule: Notify,
-    /// Workers, and attempts of queries.
-    pub(crate) running: AtomicUsize,
-    /// Attempts of queries.
-    pub(crate) fills: AtomicUsize,
-    /// How many slots have been given out.
-    pub(crate) turns: AtomicU64,
-    /// Whether a job's items wait for a slot of the process.
-    pub(crate) crowded: AtomicBool,
-    /// Room that calls under way have asked for.
-    pub(crate) reserved: AtomicUsize,
-    leases: Mutex<BTreeMap<Token, Arc<Held>>>,
+    pub(crate) leases: Leases,
     /// Jobs with items here.
     active: Mutex<BTreeMap<Arc<str>, Arc<Desk>>>,
-    /// Runs whose filling is about to be announced, and what came of them meanwhile.
-    unannounced: Mutex<BTreeMap<RunId, Vec<Granted>>>,
     /// What a renewed attach found, for the scheduler.
     attached: Mutex<Option<Attached>>,
     /// Whether a schedule is declared otherwise by another node.
     stale: AtomicBool,
     paused: Mutex<Vec<(String, String)>>,
     stopped: Mutex<BTreeSet<Arc<str>>>,
-    /// Until when, by this machine's uptime in nanoseconds, the leases can be trusted.
-    trusted_until: AtomicU64,
-    /// When, by this machine's uptime in nanoseconds, the session began anew.
-    attached_at: AtomicU64,
     /// Since when, by this machine's uptime, the store has not answered.
     lost_since: Mutex<Option<Duration>>,
 }
@@ -142,7 +128,8 @@ impl Node {
             info,
             lease,
             poll,
-            max_concurrency,
+            slots: Slots::new(max_concurrency),
+            trust: Trust::new(lease),
             desks,
             bus,
             tasks,
@@ -153,22 +140,13 @@ impl Node {
             shutting_down: Arc::default(),
             kick: Notify::new(),
             refresh: Notify::new(),
-            idle: Notify::new(),
             reschedule: Notify::new(),
-            running: AtomicUsize::new(0),
-            fills: AtomicUsize::new(0),
-            turns: AtomicU64::new(0),
-            crowded: AtomicBool::new(false),
-            reserved: AtomicUsize::new(0),
-            leases: Mutex::default(),
+            leases: Leases::default(),
             active: Mutex::default(),
-            unannounced: Mutex::default(),
             attached: Mutex::default(),
             stale: AtomicBool::new(false),
             paused: Mutex::default(),
             stopped: Mutex::default(),
-            trusted_until: AtomicU64::new(0),
-            attached_at: AtomicU64::new(0),
             lost_since: Mutex::default(),
         }
     }
@@ -291,22 +269,16 @@ impl Node {
         }
     }
 
-    /// Takes a slot of the process, if one is free.
-    pub(crate) fn take_slot(&self) -> bool {
-        let free = |running| (running < self.max_concurrency).then_some(running + 1);
-        self.running.fetch_update(Ordering::SeqCst, Ordering::SeqCst, free).is_ok()
-    }
-
     /// Asks for what there is room for, until it is dropped.
     pub(crate) fn reserve(&self) -> Reserved<'_> {
         let want = dispatcher::want(self);
-        self.reserved.fetch_add(want.slots as usize, Ordering::AcqRel);
+        self.slots.reserve(want.slots);
         Reserved { node: self, want }
     }
 
     /// Whether an attempt runs.
     pub(crate) fn is_busy(&self) -> bool {
-        self.running.load(Ordering::Acquire) > 0
+        self.slots.taken() > 0
     }
 
     /// Closes the session; what it holds goes back.
@@ -346,38 +318,12 @@ impl Node {
             node: self.name.clone(),
             shutting_down: self.shutting_down.clone(),
         };
-        let held = Arc::new(Held::new(lease, Arc::new(delivery), self.env.uptime()));
-        lock(&self.leases).insert(held.token, held.clone());
-        held
-    }
-
-    /// Notes that `n` items of a lease are settled.
-    pub(crate) fn settled(&self, token: Token, n: u32) {
-        let mut leases = lock(&self.leases);
-        if leases.get(&token).is_some_and(|held| held.settled(n)) {
-            leases.remove(&token);
-        }
-    }
-
-    /// Whether a lease is held.
-    pub(crate) fn holds(&self, token: Token) -> bool {
-        lock(&self.leases).contains_key(&token)
-    }
-
-    /// Forgets a lease that is lost or over.
-    pub(crate) fn let_go(&self, token: Token) -> Option<Arc<Held>> {
-        lock(&self.leases).remove(&token)
-    }
-
-    pub(crate) fn held(&self) -> Vec<Token> {
-        lock(&self.leases).keys().copied().collect()
+        self.leases.hold(Held::new(lease, Arc::new(delivery), self.env.uptime()))
     }
 
     /// Ends the attempts of leases, and keeps their other items from being started.
     pub(crate) fn revoke(&self, which: impl Fn(&Held) -> bool, why: Revoked) {
-        for held in lock(&self.leases).values().filter(|held| which(held)) {
-            held.revoke(why);
-        }
+        self.leases.revoke(&which, why);
         self.attempts.cancel(which);
         self.return_unstarted();
     }
@@ -391,18 +337,8 @@ impl Node {
 
     // What may run.
 
-    pub(crate) fn trust_until(&self, uptime: Duration) {
-        let nanos = u64::try_from(uptime.as_nanos()).unwrap_or(u64::MAX);
-        self.trusted_until.fetch_max(nanos, Ordering::AcqRel);
-    }
-
-    /// Until when the leases can be trusted, by this machine's uptime.
-    pub(crate) fn trusted_until(&self) -> Duration {
-        Duration::from_nanos(self.trusted_until.load(Ordering::Acquire))
-    }
-
     pub(crate) fn is_trusted(&self) -> bool {
-        self.env.uptime() < self.trusted_until()
+        self.env.uptime() < self.trust.until()
     }
 
     /// The jobs of this node that are paused, as far as it knows.
@@ -475,24 +411,11 @@ impl Node {
         lock(&self.stopped).contains(job)
     }
 
-    /// Whether a lease can still be ours: the answer that brought it may have been so late that the store has given it
-    /// to another.
-    pub(crate) fn may_be_ours(&self, granted: &Granted) -> bool {
-        let attached_at = Duration::from_nanos(self.attached_at.load(Ordering::Acquire));
-        granted.asked >= attached_at && self.env.uptime() < granted.asked + self.lease.mul_f64(0.8)
-    }
-
-    /// The session begins anew: what was asked for before is lost.
-    pub(crate) fn attached_anew(&self) {
-        let nanos = u64::try_from(self.env.uptime().as_nanos()).unwrap_or(u64::MAX);
-        self.attached_at.store(nanos, Ordering::Release);
-    }
-
     /// Whether an attempt of a job may begin at this uptime.
     pub(crate) fn may_start(&self, desk: &Desk, held: &Held, now: Duration) -> bool {
         held.revoked().is_none()
             && self.phase() == Phase::Running
-            && now < self.trusted_until()
+            && now < self.trust.until()
             && !desk.is_paused()
     }
 
@@ -518,38 +441,6 @@ impl Node {
             }
         }
     }
-
-    // The order of events: a run is said to be filled before any of its items is started here.
-
-    /// The next items of this run are kept back until it is announced.
-    pub(crate) fn keep_back(&self, run: RunId) {
-        lock(&self.unannounced).entry(run).or_default();
-    }
-
-    /// Keeps back a lease, if its run is not announced.
-    pub(crate) fn kept_back(&self, granted: Granted) -> Option<Granted> {
-        let mut unannounced = lock(&self.unannounced);
-        match granted.lease.chunk.header.run().and_then(|run| unannounced.get_mut(&run)) {
-            Some(kept) => {
-                kept.push(granted);
-                None
-            }
-            None => Some(granted),
-        }
-    }
-
-    /// The run is announced; what was kept back is handed over.
-    pub(crate) fn announced(&self, run: RunId) -> Vec<Granted> {
-        lock(&self.unannounced).remove(&run).unwrap_or_default()
-    }
-}
-
-/// A lease as it came.
-#[derive(Debug)]
-pub(crate) struct Granted {
-    pub(crate) lease: Lease,
-    /// This machine's uptime when the call was made that brought it.
-    pub(crate) asked: Duration,
 }
 
 /// Room that a call under way has asked for.
@@ -561,7 +452,7 @@ pub(crate) struct Reserved<'a> {
 
 impl Drop for Reserved<'_> {
     fn drop(&mut self) {
-        self.node.reserved.fetch_sub(self.want.slots as usize, Ordering::AcqRel);
+        self.node.slots.release(self.want.slots);
     }
 }
 

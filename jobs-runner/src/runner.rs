@@ -160,7 +160,7 @@ impl Runner {
         node.enter(Phase::Draining);
         node.return_unstarted();
         self.idle_within(grace, || false).await;
-        let cancelled = node.running.load(Ordering::Acquire) as u64;
+        let cancelled = node.slots.taken() as u64;
         if cancelled > 0 {
             node.revoke(|_| true, Revoked::Shutdown);
             self.idle_within(DROPPED_WITHIN, || node.attempts.only_blocking()).await;
@@ -188,14 +188,14 @@ impl Runner {
         let until = node.env.uptime().saturating_add(time);
         loop {
             // The waiter is made before it is looked: an end in between finds it.
-            let idle = node.idle.notified();
+            let freed = node.slots.freed();
             let left = until.saturating_sub(node.env.uptime());
             if !node.is_busy() || enough() || left.is_zero() {
                 return;
             }
             tokio::select! {
                 biased;
-                () = idle => {}
+                () = freed => {}
                 () = node.env.sleep(left) => {}
             }
         }

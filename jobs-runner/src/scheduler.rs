@@ -16,7 +16,8 @@ use crate::{
     desk::Desk,
     dispatcher::take_in,
     event::Event,
-    node::{Granted, Node, Phase},
+    leases::Granted,
+    node::{Node, Phase},
     notice,
 };
 

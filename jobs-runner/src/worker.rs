@@ -1,6 +1,6 @@
 //! One slot: it takes items of a job, one after the other, until there are none.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
 use crate::{
     attempt,
@@ -19,7 +19,7 @@ pub(crate) async fn work(node: Arc<Node>, desk: Arc<Desk>) {
             let ended = node.env.uptime();
             took = Some(ended.saturating_sub(now));
             now = ended;
-            if node.crowded.load(Ordering::Acquire) {
+            if node.slots.is_crowded() {
                 // Another job waits for a slot of the process; this one takes its turn.
                 desk.leave(took);
                 break;
