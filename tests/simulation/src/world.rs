@@ -53,6 +53,8 @@ const REST_UNDECODABLE: Duration = Duration::from_secs(20 * 60);
 
 /// Lets the world of a seed happen.
 pub(crate) fn run(seed: u64) -> World {
+    // What nodes have to say of a bad network is in the log already; without a subscriber it would be on stderr.
+    let _ = tracing::subscriber::set_global_default(tracing::subscriber::NoSubscriber::new());
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     // Without I/O and threads there is nothing that a seed does not decide.
     let runtime = runtime.enable_time().start_paused(true).build().expect("a runtime can be built");
