@@ -472,7 +472,7 @@ impl Strange {
     async fn stream(&self, _n: u32) {}
     #[job("deep")]
     async fn deep(&self) -> anyhow::Result<()> {
-        Err((0..1_000).fold(anyhow::anyhow!("root"), |error, n| error.context(n)))
+        Err((0..1_000).fold(anyhow::anyhow!("root"), anyhow::Error::context))
     }
 }
 

@@ -310,3 +310,16 @@ async fn a_long_sleep_does_not_overflow() -> Result<()> {
     t.advance(MILLI).await;
     Ok(())
 }
+
+#[tokio::test]
+async fn two_harnesses_may_be_alive_at_once() -> Result<()> {
+    let (one, two) = (Hourly::default(), Hourly::default());
+    let first = Harness::new().provide(one.clone()).start().await?;
+    first.advance(HOUR).await;
+    let second = Harness::new().provide(two.clone()).start().await?;
+    second.advance(HOUR).await;
+    assert_eq!(two.starts.len(), 1);
+    first.advance(HOUR).await;
+    assert!(one.starts.len() >= 2, "{:?}", one.starts.all());
+    Ok(())
+}
