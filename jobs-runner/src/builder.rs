@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use jobs_core::{JobOptions, SessionId, Store, StoreSource};
+use jobs_core::{Attached, Beat, JobOptions, SessionId, Store, StoreError, StoreSource};
 
 use crate::{
     banner::Banner,
@@ -225,20 +225,26 @@ impl RunnerBuilder {
 }
 
 /// Opens the session, brings the pauses of the code into force, and learns what is paused.
-async fn attach(
-    node: &Arc<Node>,
-    gone: Vec<SessionId>,
-) -> Result<jobs_core::Attached, jobs_core::StoreError> {
+async fn attach(node: &Arc<Node>, gone: Vec<SessionId>) -> Result<Attached, StoreError> {
     let began = node.env.uptime();
     let attached = node.clock.observe(node.store.attach(node.attach(gone)).await?, began);
+    if let Err(error) = learn_pauses(node).await {
+        // Nobody would beat for it.
+        node.detach().await;
+        return Err(error);
+    }
+    node.trust.renew(began);
+    Ok(attached)
+}
+
+async fn learn_pauses(node: &Node) -> Result<(), StoreError> {
     let links: Vec<_> = node.desks.values().map(|desk| desk.job.link.clone()).collect();
     control::obey_code(&**node.store, &links).await?;
-    let beat =
-        jobs_core::Beat { session: node.session, held: None, as_of: node.clock.now(), reconnected: false };
-    let pulse = node.clock.observe(node.store.beat(beat).await?, began);
-    node.trust.renew(began);
+    let asked = node.env.uptime();
+    let beat = Beat { session: node.session, held: None, as_of: node.clock.now(), reconnected: false };
+    let pulse = node.clock.observe(node.store.beat(beat).await?, asked);
     node.set_paused(pulse.paused);
-    Ok(attached)
+    Ok(())
 }
 
 fn set(variable: &str) -> Option<String> {

@@ -4,7 +4,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -75,7 +75,7 @@ pub enum Event {
     },
     /// A run is over.
     RunFinished(RunReport),
-    /// A handler or query is called.
+    /// A handler is called.
     AttemptStarted {
         /// The job.
         job: String,
@@ -185,10 +185,11 @@ impl Drop for Events {
     }
 }
 
-type Next = (Option<Event>, broadcast::Receiver<Event>);
+/// What comes next, and the channel: an event, or the end of the runner.
+type Next = (Option<Event>, broadcast::Receiver<Option<Event>>);
 
 enum Reader {
-    Idle(Option<broadcast::Receiver<Event>>),
+    Idle(Option<broadcast::Receiver<Option<Event>>>),
     Waiting(Pin<Box<dyn Future<Output = Next> + Send>>),
 }
 
@@ -228,9 +229,9 @@ impl Stream for Events {
     }
 }
 
-async fn next(mut receiver: broadcast::Receiver<Event>) -> Next {
+async fn next(mut receiver: broadcast::Receiver<Option<Event>>) -> Next {
     let event = match receiver.recv().await {
-        Ok(event) => Some(event),
+        Ok(event) => event,
         Err(broadcast::error::RecvError::Lagged(n)) => Some(Event::Lagged(n)),
         Err(broadcast::error::RecvError::Closed) => None,
     };
@@ -240,7 +241,8 @@ async fn next(mut receiver: broadcast::Receiver<Event>) -> Next {
 /// Where the loops say what happens. Costs a look at two flags when nobody listens.
 #[derive(Clone, Debug)]
 pub(crate) struct Bus {
-    sender: broadcast::Sender<Event>,
+    sender: broadcast::Sender<Option<Event>>,
+    ended: Arc<AtomicBool>,
     /// How many readers there are; the channel would have to lock to say.
     listeners: Arc<AtomicUsize>,
     /// All events, for the harness.
@@ -252,12 +254,25 @@ const CAPACITY: usize = 4_096;
 
 impl Bus {
     pub(crate) fn new(record: Option<Arc<Mutex<Vec<Event>>>>) -> Self {
-        Self { sender: broadcast::Sender::new(CAPACITY), listeners: Arc::default(), record }
+        Self {
+            sender: broadcast::Sender::new(CAPACITY),
+            ended: Arc::default(),
+            listeners: Arc::default(),
+            record,
+        }
     }
 
     pub(crate) fn events(&self) -> Events {
         self.listeners.fetch_add(1, Ordering::AcqRel);
-        Events { reader: Reader::Idle(Some(self.sender.subscribe())), listeners: self.listeners.clone() }
+        let receiver = self.sender.subscribe();
+        let receiver = (!self.ended.load(Ordering::Acquire)).then_some(receiver);
+        Events { reader: Reader::Idle(receiver), listeners: self.listeners.clone() }
+    }
+
+    /// Nothing happens any more: readers come to an end.
+    pub(crate) fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        let _ = self.sender.send(None);
     }
 
     /// Whether anybody would see an event of this level.
@@ -293,7 +308,7 @@ impl Bus {
             record.lock().unwrap_or_else(PoisonError::into_inner).push(event.clone());
         }
         // Nobody listens: that is no error.
-        let _ = self.sender.send(event);
+        let _ = self.sender.send(Some(event));
     }
 }
 

@@ -255,8 +255,19 @@ impl Node {
     /// Ends runs of which nothing is left to do.
     pub(crate) async fn complete(&self, runs: Vec<RunId>) {
         for run in runs {
-            if let Completion::Completed(report) = self.persist(|store| store.complete(run, false)).await {
-                self.bus.say(Event::RunFinished(*report));
+            let mut asked_before = false;
+            let completion = loop {
+                match self.ask(self.store.complete(run, false)).await {
+                    Some(completion) => break completion,
+                    None => asked_before = true,
+                }
+                self.env.sleep(self.env.about(Duration::from_millis(50))).await;
+            };
+            match completion {
+                Completion::Completed(report) => self.bus.say(Event::RunFinished(*report)),
+                // It was this node, and the answer was lost; or another at the same time.
+                Completion::Already(report) if asked_before => self.bus.say(Event::RunFinished(*report)),
+                _ => {}
             }
         }
     }
@@ -279,6 +290,12 @@ impl Node {
     /// Whether an attempt runs.
     pub(crate) fn is_busy(&self) -> bool {
         self.slots.taken() > 0
+    }
+
+    /// All is over, for those who wait and those who listen.
+    pub(crate) fn close(&self) {
+        self.enter(Phase::Closed);
+        self.bus.end();
     }
 
     /// Closes the session; what it holds goes back.

@@ -170,14 +170,14 @@ impl Runner {
         let detach = async move {
             loops.ended().await;
             last.detach().await;
-            last.enter(Phase::Closed);
+            last.close();
         };
         if node.is_busy() {
             tokio::spawn(detach);
         } else if tokio::time::timeout(SETTLED_WITHIN, detach).await.is_err() {
             notice::warn("unsettled", "the store does not answer; what is not settled is done again");
             self.loops.stop();
-            node.enter(Phase::Closed);
+            node.close();
         }
         if cancelled > 0 { Err(ShutdownError::GraceExceeded { cancelled }) } else { Ok(()) }
     }
@@ -242,6 +242,7 @@ impl Drop for Runner {
                 // A blocking handler goes on; nobody else may have its item before it ends.
                 node.env.unblocked().await;
                 node.detach().await;
+                node.close();
             });
         }
     }
