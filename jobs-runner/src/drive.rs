@@ -51,14 +51,25 @@ pub(crate) async fn drive<T>(
 ) -> Ended<T> {
     let span = tracing::debug_span!(target: "jobs", "attempt", job = &*held.header.job, item = %cx.item_id(),
         attempt = cx.attempt());
-    let mut future = pin!(future.instrument(span));
-    // Most handlers that do little are ready at once: nothing else is set up for those.
-    let first = poll_fn(|task| Poll::Ready(future.as_mut().poll(task))).await;
-    if let Poll::Ready(value) = first {
-        return Ended::Returned(value);
-    }
-    let _entry = node.attempts.enter(held, cx);
-    drive_entered(node, cx, bound, future).await
+    let (mut future, mut cancelled) = (pin!(future.instrument(span)), pin!(cx.cancelled()));
+    let mut late = pin!(passes(node, bound));
+    let mut entry = None;
+    poll_fn(|task| {
+        if let Poll::Ready(value) = future.as_mut().poll(task) {
+            return Poll::Ready(Ended::Returned(value));
+        }
+        // Most handlers that do little are ready at once: nothing of this is done for those.
+        entry.get_or_insert_with(|| node.attempts.enter(held, cx));
+        if cancelled.as_mut().poll(task).is_ready() {
+            return Poll::Ready(Ended::Revoked);
+        }
+        late.as_mut().poll(task).map(|()| {
+            // What the handler has handed on hears of it.
+            cx.cancel();
+            Ended::TimedOut
+        })
+    })
+    .await
 }
 
 /// The same for an attempt that is entered.

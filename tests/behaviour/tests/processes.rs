@@ -48,9 +48,13 @@ const CHILD: &str = "BEHAVIOUR_CHILD";
 async fn child() -> Result<()> {
     let Ok(job) = std::env::var(CHILD) else { return Ok(()) };
     let runner = Runner::builder().grace(MILLI * 300).start().await?;
-    println!("node {}", runner.node());
-    let _run = runner.run(&job).await?;
-    let ended = runner.wait().await;
+    // Signals are handled from when `wait` is first polled: nothing is said, and so nothing is sent, before.
+    let begin = async {
+        println!("node {}", runner.node());
+        runner.run(&job).await
+    };
+    let (ended, run) = tokio::join!(runner.wait(), begin);
+    run?;
     println!("ended {ended:?}");
     Ok(())
 }
