@@ -638,6 +638,35 @@ pub enum StoreError {
     Backend(#[source] BoxError),
 }
 
+/// A copy keeps what a backend's error says, and not the error.
+impl Clone for StoreError {
+    fn clone(&self) -> Self {
+        match self {
+            Self::BadUrl { url, message } => Self::BadUrl { url: url.clone(), message: message.clone() },
+            Self::MissingFeature { feature } => Self::MissingFeature { feature },
+            Self::Unreachable { message } => Self::Unreachable { message: message.clone() },
+            Self::NewerSchema { found, supported } => {
+                Self::NewerSchema { found: *found, supported: *supported }
+            }
+            Self::Foreign { location, message } => {
+                Self::Foreign { location: location.clone(), message: message.clone() }
+            }
+            Self::ReadOnly { location, message } => {
+                Self::ReadOnly { location: location.clone(), message: message.clone() }
+            }
+            Self::Full { message } => Self::Full { message: message.clone() },
+            Self::Backend(error) => Self::Backend(error.to_string().into()),
+        }
+    }
+}
+
+/// Errors are the same that say the same.
+impl PartialEq for StoreError {
+    fn eq(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other) && self.to_string() == other.to_string()
+    }
+}
+
 /// `main` prints an error's `Debug`.
 impl fmt::Debug for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,7 +5,7 @@ use std::fmt;
 use jobs_core::{Location, RunId, StoreError};
 
 /// Why a runner did not start: all problems at once.
-#[derive(thiserror::Error)]
+#[derive(Clone, PartialEq, thiserror::Error)]
 pub struct StartError {
     problems: Vec<StartProblem>,
 }
@@ -43,7 +43,7 @@ impl fmt::Debug for StartError {
 }
 
 /// One reason why a runner did not start.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartProblem {
     /// Nothing to run is linked.
@@ -148,7 +148,7 @@ fn literal(type_name: &str) -> String {
 }
 
 /// Why a client's call was not done.
-#[derive(thiserror::Error)]
+#[derive(Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
     /// The store knows no such job.
