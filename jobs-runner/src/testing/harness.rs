@@ -19,7 +19,9 @@ type With = Arc<dyn Fn(RunnerBuilder) -> RunnerBuilder + Send + Sync>;
 /// instances.
 ///
 /// Starts at 2026-01-01T00:00:00Z, with one node, `a`. A single node has a lease of two hours and hardly polls:
-/// nobody else could take over, and a year passes faster.
+/// nobody else could take over, and a year passes faster. What goes by the lease is slow with it: history is pruned, and
+/// an item that no build can decode is dead, only after hours. Set `lease` to what it is in production where that is the
+/// point. A job without a query is bounded by `max_compute_time`, an hour by default, in virtual time too.
 #[must_use = "a harness does nothing before it is started"]
 pub struct Harness {
     at: Timestamp,

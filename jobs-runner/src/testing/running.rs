@@ -17,7 +17,7 @@ use crate::{
     builder::{Hooks, RunnerBuilder},
     client::Client,
     env::Env,
-    error::{ClientError, StartError},
+    error::{ClientError, ShutdownError, StartError},
     event::Event,
     node::lock,
     runner::Runner,
@@ -179,6 +179,17 @@ impl Running {
             Ok(dead) => dead,
             Err(error) => panic!("{error}"),
         }
+    }
+
+    /// Shuts a node down, as a deploy does; time passes as far as it needs.
+    ///
+    /// # Errors
+    /// As [`Runner::shutdown`].
+    ///
+    /// # Panics
+    /// If there is no such node.
+    pub async fn shutdown(&self, node: &str, grace: Duration) -> Result<(), ShutdownError> {
+        self.time.run_until(self.life(node).runner.shutdown(grace)).await
     }
 
     /// Kills a node: its futures are dropped at once, and it tells the store nothing.

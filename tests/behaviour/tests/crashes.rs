@@ -8,7 +8,6 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
-    time::Duration,
 };
 
 use behaviour::{Gate, HOUR, Inside, Log, MILLI, MINUTE, SECOND, secs};
@@ -360,24 +359,6 @@ async fn shutdown_lets_running_attempts_end_and_gives_the_rest_back() -> Result<
     Ok(())
 }
 
-/// Shuts a node down, and lets time pass until it has ended.
-async fn shut_down(
-    t: &jobs_runner::testing::Running,
-    node: &str,
-    grace: Duration,
-) -> std::result::Result<(), ShutdownError> {
-    let shutdown = t.runner(node).shutdown(grace);
-    tokio::pin!(shutdown);
-    for _ in 0..10_000 {
-        tokio::select! {
-            biased;
-            result = &mut shutdown => return result,
-            () = t.advance(MILLI * 100) => {}
-        }
-    }
-    panic!("the runner does not end");
-}
-
 #[tokio::test]
 async fn after_the_grace_what_still_runs_is_dropped_and_goes_back_uncharged() -> Result<()> {
     let work = Work::default();
@@ -387,7 +368,7 @@ async fn after_the_grace_what_still_runs_is_dropped_and_goes_back_uncharged() ->
     t.advance(SECOND).await;
     let holder = work.log.all()[0].1.clone();
     let before = t.now();
-    let ended = shut_down(&t, &holder, secs(5)).await;
+    let ended = t.shutdown(&holder, secs(5)).await;
     assert_eq!(ended, Err(ShutdownError::GraceExceeded { cancelled: 1 }));
     let took = t.now().duration_since(before);
     assert!(took.as_secs() >= 5 && took.as_secs() < 7, "{took}");
@@ -423,7 +404,7 @@ async fn a_runner_that_shuts_down_fires_no_more_and_tells_its_handlers() -> Resu
     let watch = Watch::default();
     let t = Harness::new().provide(watch.clone()).start().await?;
     t.advance(MINUTE).await;
-    assert_eq!(shut_down(&t, "a", secs(5)).await, Ok(()));
+    assert_eq!(t.shutdown("a", secs(5)).await, Ok(()));
     assert_eq!(watch.0.all(), [false, true]);
     t.advance(HOUR).await;
     assert_eq!(t.fired(Watch::END).len(), 1);
