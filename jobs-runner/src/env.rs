@@ -140,7 +140,9 @@ impl Tasks {
 
     /// Other tasks of the same runner, which end apart from these.
     pub(crate) fn beside(&self) -> Self {
-        Self { tracker: TaskTracker::new(), stop: CancellationToken::new(), ..self.clone() }
+        let mut others = self.clone();
+        (others.tracker, others.stop) = (TaskTracker::new(), CancellationToken::new());
+        others
     }
 
     /// Runs a future until it ends or all are stopped.
