@@ -14,13 +14,7 @@ use jobs_core::{
 };
 use tokio::sync::{Notify, mpsc};
 
-use crate::{
-    desk::Desk,
-    dispatcher::take_in,
-    event::Event,
-    lease::Held,
-    node::{Node, lock},
-};
+use crate::{desk::Desk, dispatcher::take_in, event::Event, lease::Held, lock::lock, node::Node};
 
 /// A query that is called page by page waits while more items of its job than this are ready.
 const MOST_READY: u64 = 100_000;

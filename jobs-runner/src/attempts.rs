@@ -10,7 +10,7 @@ use std::{
 
 use jobs_core::JobContext;
 
-use crate::{lease::Held, node::lock};
+use crate::{lease::Held, lock::lock};
 
 /// The attempts that have not ended at their first poll.
 #[derive(Debug, Default)]

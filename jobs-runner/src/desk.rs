@@ -1,11 +1,10 @@
 //! One job's items in this runner: those that wait for a worker, and its workers.
 
 use std::{
-    cmp::Reverse,
     collections::VecDeque,
     ops::Range,
     sync::{
-        Arc, Mutex,
+        Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -15,7 +14,8 @@ use jobs_core::{End, JobWant};
 
 use crate::{
     lease::{Held, Revoked, Taken, Unstarted},
-    node::{Node, Phase, lock},
+    lock::lock,
+    node::{Node, Phase},
     registry::Job,
 };
 
@@ -26,7 +26,7 @@ pub(crate) struct Desk {
     state: Mutex<State>,
     paused: AtomicBool,
     /// When it last had a slot, counted in slots.
-    turn: AtomicU64,
+    pub(crate) turn: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -79,7 +79,7 @@ impl Desk {
     }
 
     /// A worker that was counted does not come.
-    fn dismiss(&self) {
+    pub(crate) fn dismiss(&self) {
         lock(&self.state).workers -= 1;
     }
 
@@ -186,33 +186,4 @@ impl Desk {
 pub(crate) fn put_back(node: &Node, held: &Held, items: Range<u32>) {
     let end = if held.revoked() == Some(Revoked::Cancelled) { End::Cancelled } else { End::Back };
     node.outbox.put(held.token, items.start, items.end, end);
-}
-
-/// Starts as many workers as there is room and work for.
-pub(crate) fn start_workers(node: &Arc<Node>, desk: &Arc<Desk>) {
-    while desk.hire() {
-        let Some(turn) = node.slots.take() else {
-            desk.dismiss();
-            if node.slots.wait() {
-                continue;
-            }
-            return;
-        };
-        desk.turn.store(turn, Ordering::Relaxed);
-        let (node, desk) = (node.clone(), desk.clone());
-        node.clone().tasks.spawn(async move { crate::worker::work(node, desk).await });
-    }
-}
-
-/// Frees a slot: for a job that waits for one, or for the dispatcher to fill.
-pub(crate) fn free_slot(node: &Arc<Node>) {
-    if node.slots.free() {
-        // The highest priority first; of those that tie, the one that has had no slot for the longest time.
-        let mut desks = node.active();
-        desks.sort_by_key(|desk| (Reverse(desk.job.policy.priority), desk.turn.load(Ordering::Relaxed)));
-        for desk in desks {
-            start_workers(node, &desk);
-        }
-    }
-    node.kick.notify_one();
 }

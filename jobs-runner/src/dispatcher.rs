@@ -5,11 +5,12 @@ use std::{sync::Arc, time::Duration};
 use jobs_core::{End, Header, JobWant, Millis, Settle, Settled, Settlement, Stage, Trigger, Want};
 
 use crate::{
-    desk::{put_back, start_workers},
+    desk::put_back,
     event::Event,
     lease::{Revoked, Unstarted},
     leases::Granted,
     node::{Node, Phase},
+    worker::start_workers,
 };
 
 /// Results are settled this long after the first of them, if there are not enough before.
@@ -46,7 +47,7 @@ pub(crate) async fn run(node: Arc<Node>) {
         // Looked at before the results are: whoever ends last has put its own.
         let over = node.phase() >= Phase::Ended && !node.is_busy();
         let settlements = node.outbox.take();
-        let reserved = node.reserve();
+        let reserved = Reserved::new(&node);
         if settlements.is_empty() && reserved.want.slots == 0 {
             if over {
                 return;
@@ -86,8 +87,30 @@ async fn due(node: &Node, next_due: Option<Millis>) {
     node.env.sleep(wait).await;
 }
 
+/// Room that a call under way has asked for, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Reserved<'a> {
+    node: &'a Node,
+    pub(crate) want: Want,
+}
+
+impl<'a> Reserved<'a> {
+    /// Asks for all that there is room for.
+    pub(crate) fn new(node: &'a Node) -> Self {
+        let want = want(node);
+        node.slots.reserve(want.slots);
+        Self { node, want }
+    }
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        self.node.slots.release(self.want.slots);
+    }
+}
+
 /// The room of the process, and of the jobs whose items are here.
-pub(crate) fn want(node: &Node) -> Want {
+fn want(node: &Node) -> Want {
     if node.phase() > Phase::Running || !node.is_trusted() {
         return Want::default();
     }

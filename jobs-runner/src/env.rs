@@ -5,7 +5,7 @@
 use std::{
     future::Future,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -13,6 +13,8 @@ use std::{
 
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::lock::lock;
 
 /// Time, sleep, randomness and threads of one runner.
 #[derive(Clone, Debug)]
@@ -79,7 +81,7 @@ impl Env {
 
     /// Any number.
     pub(crate) fn random(&self) -> u64 {
-        self.0.random.lock().unwrap_or_else(PoisonError::into_inner).u64(..)
+        lock(&self.0.random).u64(..)
     }
 
     /// Somewhere in `wait` ± a tenth: what many nodes do at the same interval does not fall together.

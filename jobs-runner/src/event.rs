@@ -3,7 +3,7 @@
 use std::{
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
@@ -16,7 +16,7 @@ use jobs_core::{Failure, ItemId, RunId, RunReport, SkipReason, Trigger};
 use tokio::sync::broadcast;
 use tracing::Level;
 
-use crate::notice;
+use crate::{lock::lock, notice};
 
 /// Something that happened in this process.
 ///
@@ -305,7 +305,7 @@ impl Bus {
             notice::show(kind, text);
         }
         if let Some(record) = &self.record {
-            record.lock().unwrap_or_else(PoisonError::into_inner).push(event.clone());
+            lock(record).push(event.clone());
         }
         // Nobody listens: that is no error.
         let _ = self.sender.send(Some(event));

@@ -10,11 +10,12 @@ use tracing::Instrument;
 
 use crate::{
     appends::{Appends, FillSink},
-    desk::{Desk, free_slot},
+    desk::Desk,
     drive::{Bound, Ended, drive_entered, unwinding},
     failing::{fail, failure_of, revoked},
     lease::Held,
     node::Node,
+    worker::free_slot,
 };
 
 /// Runs one attempt of the query of a run, and settles it.

@@ -10,7 +10,7 @@ use jobs_core::{Lease, RunId, Token};
 
 use crate::{
     lease::{Held, Revoked},
-    node::lock,
+    lock::lock,
 };
 
 /// A lease as it came.

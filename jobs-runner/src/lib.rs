@@ -70,6 +70,7 @@ mod heartbeat;
 mod host;
 mod lease;
 mod leases;
+mod lock;
 mod memory;
 mod node;
 mod notice;

@@ -16,7 +16,7 @@ mod upkeep;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use jobs_core::{
@@ -25,6 +25,7 @@ use jobs_core::{
     Settle, Settled, Store, StoreResult, TickInfo, Waker, Wakeups, Want,
 };
 
+use crate::lock::lock;
 use state::State;
 
 /// A store in memory: for tests, and for a program whose jobs may be forgotten when it ends.
@@ -90,7 +91,7 @@ impl MemoryStore {
 
     /// One step: nothing else happens in between, and those who wait for what it did are told.
     fn step<T: Send + 'static>(&self, step: impl FnOnce(&mut State, Millis) -> T) -> StoreResult<'_, T> {
-        let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.shared.state);
         let now = Millis((self.clock)().0 + self.offset);
         let value = step(&mut state, now);
         let marks = state.marks;
@@ -199,7 +200,7 @@ impl Store for MemoryStore {
     }
 
     fn namespace(&self, name: &str) -> Option<Arc<dyn Store>> {
-        let mut namespaces = self.namespaces.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut namespaces = lock(&self.namespaces);
         let shared = namespaces.entry(name.to_owned()).or_default().clone();
         drop(namespaces);
         Some(Arc::new(Self { shared, ..self.clone() }))

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU8, Ordering},
     },
     time::Duration,
@@ -11,7 +11,7 @@ use std::{
 
 use jobs_core::{
     Attach, Attached, Completion, Delivery, Lease, Millis, Reaped, Reply, RunId, SessionId, Store,
-    StoreError, StoreResult, Want, covers,
+    StoreError, StoreResult, covers,
 };
 use tokio::sync::Notify;
 
@@ -19,11 +19,11 @@ use crate::{
     attempts::Attempts,
     clock::StoreClock,
     desk::Desk,
-    dispatcher,
     env::{Env, Tasks},
     event::{Bus, Event},
     lease::{Held, Revoked},
     leases::Leases,
+    lock::lock,
     notice,
     outbox::Outbox,
     slots::Slots,
@@ -280,13 +280,6 @@ impl Node {
         }
     }
 
-    /// Asks for what there is room for, until it is dropped.
-    pub(crate) fn reserve(&self) -> Reserved<'_> {
-        let want = dispatcher::want(self);
-        self.slots.reserve(want.slots);
-        Reserved { node: self, want }
-    }
-
     /// Whether an attempt runs.
     pub(crate) fn is_busy(&self) -> bool {
         self.slots.taken() > 0
@@ -458,22 +451,4 @@ impl Node {
             }
         }
     }
-}
-
-/// Room that a call under way has asked for.
-#[derive(Debug)]
-pub(crate) struct Reserved<'a> {
-    node: &'a Node,
-    pub(crate) want: Want,
-}
-
-impl Drop for Reserved<'_> {
-    fn drop(&mut self) {
-        self.node.slots.release(self.want.slots);
-    }
-}
-
-/// A lock that a panic elsewhere does not close: what it guards is whole after every statement.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

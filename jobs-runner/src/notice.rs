@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::node::lock;
+use crate::lock::lock;
 
 /// Of one kind, so many are shown in a minute.
 const SHOWN: u32 = 20;

@@ -1,9 +1,11 @@
 //! How items ended, until the store knows.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use jobs_core::{End, Settlement, Token};
 use tokio::sync::Notify;
+
+use crate::lock::lock;
 
 /// Results are settled after this many items.
 pub(crate) const ENOUGH: u32 = 64;
@@ -27,7 +29,7 @@ struct Waiting {
 impl Outbox {
     /// Adds how the items `from..to` of a lease ended.
     pub(crate) fn put(&self, token: Token, from: u32, to: u32, end: End) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = lock(&self.waiting);
         let before = waiting.items;
         waiting.items += to - from;
         match waiting.settlements.last_mut() {
@@ -48,14 +50,14 @@ impl Outbox {
 
     /// Takes all that wait.
     pub(crate) fn take(&self) -> Vec<Settlement> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = lock(&self.waiting);
         waiting.items = 0;
         std::mem::take(&mut waiting.settlements)
     }
 
     /// Whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).items == 0
+        lock(&self.waiting).items == 0
     }
 
     /// Waits until something waits here.
@@ -67,7 +69,7 @@ impl Outbox {
 
     /// Waits until so much waits that it is worth a call.
     pub(crate) async fn enough(&self) {
-        let enough = || self.waiting.lock().unwrap_or_else(PoisonError::into_inner).items >= ENOUGH;
+        let enough = || lock(&self.waiting).items >= ENOUGH;
         while !enough() {
             self.enough.notified().await;
         }

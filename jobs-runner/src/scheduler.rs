@@ -14,7 +14,7 @@ use jobs_core::{
 
 use crate::{
     desk::Desk,
-    dispatcher::take_in,
+    dispatcher::{Reserved, take_in},
     event::Event,
     leases::Granted,
     node::{Node, Phase},
@@ -261,7 +261,7 @@ impl Scheduler {
         if !round.fires.is_empty() {
             let fires = round.fires.iter().map(|(_, fire, _)| fire.clone()).collect();
             let node = self.node.clone();
-            let (reserved, asked) = (node.reserve(), node.env.uptime());
+            let (reserved, asked) = (Reserved::new(&node), node.env.uptime());
             let fired = self.node.store.fire(Some(self.node.session), fires, reserved.want.clone());
             let fired = self.node.ask(fired).await;
             match fired {

@@ -1,10 +1,13 @@
 //! One slot: it takes items of a job, one after the other, until there are none.
 
-use std::sync::Arc;
+use std::{
+    cmp::Reverse,
+    sync::{Arc, atomic::Ordering},
+};
 
 use crate::{
     attempt,
-    desk::{Desk, free_slot, put_back},
+    desk::{Desk, put_back},
     node::Node,
 };
 
@@ -31,4 +34,33 @@ pub(crate) async fn work(node: Arc<Node>, desk: Arc<Desk>) {
     }
     node.forget_if_idle(&desk);
     free_slot(&node);
+}
+
+/// Starts as many workers as there is room and work for.
+pub(crate) fn start_workers(node: &Arc<Node>, desk: &Arc<Desk>) {
+    while desk.hire() {
+        let Some(turn) = node.slots.take() else {
+            desk.dismiss();
+            if node.slots.wait() {
+                continue;
+            }
+            return;
+        };
+        desk.turn.store(turn, Ordering::Relaxed);
+        let (node, desk) = (node.clone(), desk.clone());
+        node.clone().tasks.spawn(async move { work(node, desk).await });
+    }
+}
+
+/// Frees a slot: for a job that waits for one, or for the dispatcher to fill.
+pub(crate) fn free_slot(node: &Arc<Node>) {
+    if node.slots.free() {
+        // The highest priority first; of those that tie, the one that has had no slot for the longest time.
+        let mut desks = node.active();
+        desks.sort_by_key(|desk| (Reverse(desk.job.policy.priority), desk.turn.load(Ordering::Relaxed)));
+        for desk in desks {
+            start_workers(node, &desk);
+        }
+    }
+    node.kick.notify_one();
 }

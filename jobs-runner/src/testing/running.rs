@@ -19,7 +19,7 @@ use crate::{
     env::Env,
     error::{ClientError, ShutdownError, StartError},
     event::Event,
-    node::lock,
+    lock::lock,
     runner::Runner,
 };
 

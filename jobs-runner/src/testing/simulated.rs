@@ -19,7 +19,7 @@ use crate::{
     env::{Env, Tasks},
     error::StartError,
     event::Event,
-    node::lock,
+    lock::lock,
     runner::Runner,
 };
 
