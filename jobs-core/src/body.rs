@@ -97,6 +97,18 @@ impl BodyWriter {
             self.bytes.truncate(start);
             return Err(error);
         }
+        Ok(self.pushed(start))
+    }
+
+    /// Adds an item of another body, and gives the body that is full with it.
+    pub fn push_raw(&mut self, item: &[u8]) -> Option<Body> {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(item);
+        self.pushed(start)
+    }
+
+    /// Ends the item that begins at `start`.
+    fn pushed(&mut self, start: usize) -> Option<Body> {
         self.bytes.push(b'\n');
         self.count += 1;
         if self.count > 1 && self.bytes.len() > MAX_BYTES {
@@ -104,9 +116,9 @@ impl BodyWriter {
             self.count -= 1;
             let full = self.finish();
             (self.bytes, self.count) = (item, 1);
-            return Ok(full);
+            return full;
         }
-        Ok(if self.count == MAX_ITEMS { self.finish() } else { None })
+        if self.count == MAX_ITEMS { self.finish() } else { None }
     }
 
     /// The last body; `None` if there is nothing in it.

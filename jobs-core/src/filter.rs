@@ -93,12 +93,13 @@ pub struct DeadFilter {
     item: Option<ItemId>,
     error: Option<String>,
     since: Option<Timestamp>,
+    until: Option<Timestamp>,
     limit: usize,
 }
 
 impl Default for DeadFilter {
     fn default() -> Self {
-        Self { job: None, run: None, item: None, error: None, since: None, limit: DEFAULT_LIMIT }
+        Self { job: None, run: None, item: None, error: None, since: None, until: None, limit: DEFAULT_LIMIT }
     }
 }
 
@@ -138,6 +139,12 @@ impl DeadFilter {
         self
     }
 
+    /// Those that died at this instant or earlier.
+    pub fn until(mut self, until: Timestamp) -> Self {
+        self.until = Some(until);
+        self
+    }
+
     /// At most this many.
     pub fn limit(mut self, limit: usize) -> Self {
         self.limit = limit;
@@ -164,6 +171,7 @@ impl DeadFilter {
             && self.run.is_none_or(|run| Some(run) == dead.run)
             && self.item.is_none_or(|item| item == dead.id)
             && self.since.is_none_or(|since| last.is_some_and(|failure| since <= failure.at))
+            && self.until.is_none_or(|until| last.is_some_and(|failure| failure.at <= until))
             && self.error.as_ref().is_none_or(|text| {
                 last.is_some_and(|f| f.message.contains(text) || f.chain.iter().any(|c| c.contains(text)))
             })

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Failure, FailureKind, ItemId, Location, RunId};
+use crate::{Failure, FailureKind, ItemId, Location, RunId, Stage};
 
 /// What made a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -265,6 +265,12 @@ impl DeadItem {
     /// The most failed attempts that are kept of one item.
     pub const MAX_ATTEMPTS: usize = 100;
 
+    /// The payload of an item as JSON; as text, if it is none.
+    #[must_use]
+    pub fn payload(item: &[u8]) -> serde_json::Value {
+        serde_json::from_slice(item).unwrap_or_else(|_| String::from_utf8_lossy(item).into_owned().into())
+    }
+
     /// A dead item of a job.
     #[must_use]
     pub fn new(id: ItemId, job: impl Into<String>, payload: serde_json::Value) -> Self {
@@ -291,4 +297,100 @@ pub struct JobInfo {
     pub paused: Option<String>,
     /// Where it is declared.
     pub location: Location,
+}
+
+/// An item that has not ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ItemInfo {
+    /// The item. The fill item of a run, and its finish item, are numbered 0 like its first item.
+    pub id: ItemId,
+    /// The job's id.
+    pub job: String,
+    /// The run it is part of.
+    pub run: Option<RunId>,
+    /// What part of the run it is.
+    pub stage: Stage,
+    /// Whether it runs, and where; or what it waits for.
+    pub state: ItemState,
+    /// The number of the attempt that runs or is the next, from 1.
+    pub attempt: u32,
+    /// How often it was held by a node that died or lost its lease, charged or not.
+    pub redelivered: u32,
+    /// When it was stored.
+    pub enqueued_at: Timestamp,
+    /// What the handler is given.
+    pub payload: serde_json::Value,
+}
+
+/// Whether an item runs, or what it waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum ItemState {
+    /// A node holds it.
+    InFlight {
+        /// The node's name.
+        node: String,
+        /// Since when.
+        since: Timestamp,
+    },
+    /// It waits for a slot.
+    Ready,
+    /// It waits for its time: a retry, or snoozed.
+    Delayed {
+        /// When it is ready.
+        until: Timestamp,
+    },
+}
+
+/// A runner that is connected to the store, or that was and is not yet known to be gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeInfo {
+    /// Its name.
+    pub name: String,
+    /// The name of its host.
+    pub host: String,
+    /// Its process id there.
+    pub pid: u32,
+    /// Its version, and a hash of the jobs that it links and their item types.
+    pub build: String,
+    /// How many items it holds.
+    pub holds: u64,
+    /// When others may take over what it holds, if it is not heard of until then.
+    pub lease_until: Timestamp,
+    /// Whether that instant is still to come.
+    pub alive: bool,
+}
+
+/// How much there is to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stats {
+    /// Nodes that are alive.
+    pub nodes: u64,
+    /// Items that wait for a slot, over all jobs.
+    pub ready: u64,
+    /// Items that wait for their time, over all jobs.
+    pub delayed: u64,
+    /// Items that are in flight, over all jobs.
+    pub in_flight: u64,
+    /// Items that are dead, over all jobs.
+    pub dead: u64,
+    /// The same for each job, in the order of their ids.
+    pub jobs: Vec<JobStats>,
+}
+
+/// How much there is to do of one job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobStats {
+    /// The job's id.
+    pub job: String,
+    /// Whether a node that is alive links it.
+    pub live: bool,
+    /// Items that wait for a slot.
+    pub ready: u64,
+    /// Items that wait for their time.
+    pub delayed: u64,
+    /// Items that are in flight.
+    pub in_flight: u64,
+    /// Items that are dead.
+    pub dead: u64,
 }

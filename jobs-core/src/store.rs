@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Body, BoxError, BoxFuture, Chunk, DeadFilter, DeadItem, Failure, ItemId, Link, Millis, RunFilter, RunId,
-    RunReport, SessionId, TickInfo, Token, Trigger, Verdict, Wakeups,
+    Body, BoxError, BoxFuture, Chunk, DeadFilter, DeadItem, Failure, ItemId, ItemInfo, Link, Millis,
+    RunFilter, RunId, RunReport, SessionId, TickInfo, Token, Trigger, Verdict, Wakeups,
 };
 
 /// A reply of a store: what was asked for, and the store's time when it was done.
@@ -80,6 +80,14 @@ pub trait Store: Send + Sync + 'static {
     /// all of its items have ended; `None` if there is none.
     fn cancel(&self, run: RunId) -> StoreResult<'_, Option<bool>>;
 
+    /// Moves dead items of a job into a new run of it, where each is tried as if it had never been; `None` if none of
+    /// them is dead. A finished run never opens again, and a run of dead items holds no tick of its job. Idempotent by
+    /// `request`, as long as the run is kept.
+    fn requeue(&self, requeue: Requeue) -> StoreResult<'_, Option<Requeued>>;
+
+    /// Removes dead items, and says how many of them were there. Idempotent by `request`, for a day.
+    fn discard(&self, request: u64, items: Vec<ItemId>) -> StoreResult<'_, u64>;
+
     /// Takes the items of expired sessions back, and ends items that no live build can decode.
     ///
     /// Does nothing for a caller that has not been connected for one lease of its own, or that has expired itself:
@@ -121,6 +129,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// Runs, newest first.
     fn runs(&self, filter: RunFilter) -> StoreResult<'_, Vec<RunReport>>;
+
+    /// Items of a run that have not ended, at most `limit`: those in flight, then those that are ready, then those that
+    /// wait for their time; alike ones in the order of the run. What is staged is not among them.
+    fn items(&self, run: RunId, limit: usize) -> StoreResult<'_, Vec<ItemInfo>>;
+
+    /// Every session, in the order of their nodes' names; one that has expired too, until it is reaped.
+    fn sessions(&self) -> StoreResult<'_, Vec<SessionRecord>>;
 
     /// The verdicts of a schedule, newest first.
     fn ticks(&self, schedule: &str, limit: usize) -> StoreResult<'_, Vec<TickInfo>>;
@@ -190,8 +205,21 @@ pub struct Attached {
     pub past: Vec<(Arc<str>, Millis)>,
     /// What was taken back from the sessions that are gone.
     pub reaped: Reaped,
-    /// Other sessions, with how many items each holds and when its lease ends.
-    pub others: Vec<(SessionId, Node, u64, Millis)>,
+    /// The other sessions that live, or hold something.
+    pub others: Vec<SessionRecord>,
+}
+
+/// What a store knows of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionRecord {
+    /// The session.
+    pub session: SessionId,
+    /// The process.
+    pub node: Node,
+    /// How many items it holds.
+    pub holds: u64,
+    /// When it expires, if no beat renews it.
+    pub until: Millis,
 }
 
 /// Where a schedule stands.
@@ -513,6 +541,28 @@ pub struct Settled {
     pub next_due: Option<Millis>,
 }
 
+/// Dead items to try again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Requeue {
+    /// The caller's id for it, of the same kind as that of a manual run.
+    pub request: u64,
+    /// The job. Items of other jobs are left as they are.
+    pub job: Arc<str>,
+    /// The items. Those that are not dead are passed over.
+    pub items: Vec<ItemId>,
+    /// Why.
+    pub note: Option<String>,
+}
+
+/// A run of items that were dead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Requeued {
+    /// The run.
+    pub run: RunId,
+    /// How many items it has.
+    pub items: u64,
+}
+
 /// What became of a complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Completion {
@@ -573,8 +623,22 @@ pub struct JobRecord {
     pub schedule: Option<ScheduleState>,
     /// Whether a live session links it.
     pub live: bool,
-    /// Items that wait for a slot or for their time.
-    pub waiting: u64,
+    /// Items that wait for a slot.
+    pub ready: u64,
+    /// Items that wait for their time.
+    pub delayed: u64,
+    /// Items that are leased.
+    pub in_flight: u64,
+    /// Items that are dead.
+    pub dead: u64,
+}
+
+impl JobRecord {
+    /// Items that have not ended, of all kinds.
+    #[must_use]
+    pub fn open(&self) -> u64 {
+        self.ready + self.delayed + self.in_flight
+    }
 }
 
 /// Why a store could not do what it was asked.

@@ -38,13 +38,10 @@ impl Banner {
             self.0.push('\n');
         }
         let now = node.clock.now();
-        for (_, other, items, _) in
-            attached.others.iter().filter(|(_, _, items, until)| *items > 0 && *until < now)
-        {
+        for other in attached.others.iter().filter(|other| other.holds > 0 && other.until < now) {
             // Taken back when this runner has been here for one lease.
-            let wait = node.lease.as_secs();
-            let _ =
-                writeln!(self.0, "  {items} items held by a dead runner ({}), back in {wait} s", other.name);
+            let (items, name, wait) = (other.holds, &other.node.name, node.lease.as_secs());
+            let _ = writeln!(self.0, "  {items} items held by a dead runner ({name}), back in {wait} s");
         }
     }
 

@@ -1,11 +1,13 @@
 //! The memory store: everything in this process, gone with it.
 
 mod cells;
+mod dead;
 mod filling;
 mod granting;
 mod items;
 mod job;
 mod lease;
+mod listing;
 mod queue;
 mod rename;
 mod run;
@@ -20,9 +22,10 @@ use std::{
 };
 
 use jobs_core::{
-    Append, Appended, Attach, Attached, Beat, Cell, Completion, DeadFilter, DeadItem, Fire, Firing,
-    JobRecord, Millis, Pass, Passing, Pulse, PutCell, Reaped, Reply, RunFilter, RunId, RunReport, SessionId,
-    Settle, Settled, Store, StoreResult, TickInfo, Waker, Wakeups, Want,
+    Append, Appended, Attach, Attached, Beat, Cell, Completion, DeadFilter, DeadItem, Fire, Firing, ItemId,
+    ItemInfo, JobRecord, Millis, Pass, Passing, Pulse, PutCell, Reaped, Reply, Requeue, Requeued, RunFilter,
+    RunId, RunReport, SessionId, SessionRecord, Settle, Settled, Store, StoreResult, TickInfo, Waker,
+    Wakeups, Want,
 };
 
 use crate::lock::lock;
@@ -138,6 +141,14 @@ impl Store for MemoryStore {
         self.step(|state, now| state.cancel(run, now))
     }
 
+    fn requeue(&self, requeue: Requeue) -> StoreResult<'_, Option<Requeued>> {
+        self.step(|state, now| state.requeue(requeue, now))
+    }
+
+    fn discard(&self, request: u64, items: Vec<ItemId>) -> StoreResult<'_, u64> {
+        self.step(|state, now| state.discard(request, &items, now))
+    }
+
     fn reap(&self, session: SessionId) -> StoreResult<'_, Reaped> {
         self.step(|state, now| state.reap(session, now))
     }
@@ -181,6 +192,14 @@ impl Store for MemoryStore {
         })
     }
 
+    fn items(&self, run: RunId, limit: usize) -> StoreResult<'_, Vec<ItemInfo>> {
+        self.step(|state, _| state.items(run, limit))
+    }
+
+    fn sessions(&self) -> StoreResult<'_, Vec<SessionRecord>> {
+        self.step(|state, _| state.sessions())
+    }
+
     fn ticks(&self, schedule: &str, limit: usize) -> StoreResult<'_, Vec<TickInfo>> {
         self.step(|state, _| {
             let cursor = state.jobs.get(schedule).and_then(|job| job.schedule.as_ref());
@@ -189,10 +208,7 @@ impl Store for MemoryStore {
     }
 
     fn dead(&self, filter: DeadFilter) -> StoreResult<'_, Vec<DeadItem>> {
-        self.step(|state, _| {
-            let all = state.dead.values().rev();
-            all.filter(|dead| filter.matches(dead)).take(filter.max()).cloned().collect()
-        })
+        self.step(|state, _| state.dead(&filter))
     }
 
     fn wakeups(&self) -> Wakeups {

@@ -176,21 +176,6 @@ impl State {
         }
     }
 
-    fn bury(&mut self, chunk: &Chunk, now: Millis) {
-        for (index, payload) in (0..).zip(chunk.body.items()) {
-            let id = chunk.header.item(index);
-            let payload = serde_json::from_slice(payload)
-                .unwrap_or_else(|_| String::from_utf8_lossy(payload).into_owned().into());
-            let mut dead = DeadItem::new(id, &*chunk.header.job, payload);
-            dead.run = chunk.header.run();
-            let number = self.number(now).0;
-            let job = self.job(&chunk.header.job);
-            dead.attempts = job.failures.remove(&id).unwrap_or_default();
-            job.dead.push_back((now, number));
-            self.dead.insert(number, dead);
-        }
-    }
-
     /// Kills an item that nobody can decode, or that kills its nodes.
     pub(super) fn kill(
         &mut self,

@@ -36,8 +36,8 @@ pub(super) struct Job {
     pub(super) finished: VecDeque<RunId>,
     /// The failed attempts of items that go on.
     pub(super) failures: BTreeMap<ItemId, Vec<Failure>>,
-    /// Dead items, in the order of their deaths: when, and the number under which each is kept.
-    pub(super) dead: VecDeque<(Millis, u64)>,
+    /// The numbers of its dead items, in the order of their deaths.
+    pub(super) dead: BTreeSet<u64>,
 }
 
 /// Where a schedule stands.
@@ -65,7 +65,7 @@ impl Job {
             leases: BTreeSet::new(),
             finished: VecDeque::new(),
             failures: BTreeMap::new(),
-            dead: VecDeque::new(),
+            dead: BTreeSet::new(),
         }
     }
 
@@ -74,9 +74,9 @@ impl Job {
         self.queues.values().map(Queue::items).sum()
     }
 
-    /// Items that are ready or wait for their time.
-    pub(super) fn waiting(&self) -> u64 {
-        self.ready() + self.delayed_items
+    /// Items that wait for their time.
+    pub(super) fn delayed(&self) -> u64 {
+        self.delayed_items
     }
 
     /// When the first chunk is due that waits for its time.

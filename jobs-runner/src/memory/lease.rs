@@ -27,15 +27,23 @@ impl Held {
     /// Marks the items `from..to` as settled, and gives the stretches of them that were not: each item is settled
     /// at most once.
     pub(super) fn settle(&mut self, from: u32, to: u32) -> Vec<Range<u32>> {
+        let stretches = self.stretches(from, to);
+        for stretch in &stretches {
+            self.settled[stretch.start as usize..stretch.end as usize].fill(true);
+            self.open -= stretch.end - stretch.start;
+        }
+        stretches
+    }
+
+    /// The stretches of `from..to` that are not settled.
+    fn stretches(&self, from: u32, to: u32) -> Vec<Range<u32>> {
         let to = to.min(self.chunk.count());
+        let settled = |i: &u32| self.settled[*i as usize];
         let (mut stretches, mut at) = (Vec::new(), from);
         while at < to {
-            let settled = |i: &u32| self.settled[*i as usize];
             let begin = (at..to).find(|i| !settled(i)).unwrap_or(to);
             let end = (begin..to).find(settled).unwrap_or(to);
             if begin < end {
-                self.settled[begin as usize..end as usize].fill(true);
-                self.open -= end - begin;
                 stretches.push(begin..end);
             }
             at = end;
@@ -44,8 +52,8 @@ impl Held {
     }
 
     /// All items that are not settled.
-    pub(super) fn rest(mut self) -> Vec<Chunk> {
-        let stretches = self.settle(0, self.chunk.count());
+    pub(super) fn rest(&self) -> Vec<Chunk> {
+        let stretches = self.stretches(0, self.chunk.count());
         stretches.into_iter().map(|stretch| self.chunk.range(stretch.start, stretch.end)).collect()
     }
 }

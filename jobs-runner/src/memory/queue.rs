@@ -82,6 +82,12 @@ impl Queue {
         if run.is_empty() { *run = chunks } else { run.extend(chunks) }
     }
 
+    /// The chunks of a run.
+    pub(super) fn of_run(&self, run: RunId) -> impl Iterator<Item = &Chunk> {
+        let runs = self.runs.iter().filter(move |(place, _)| place.1 == run.number());
+        runs.flat_map(|(_, chunks)| chunks).filter(move |chunk| chunk.header.run() == Some(run))
+    }
+
     /// The first chunk.
     pub(super) fn first(&self) -> Option<&Chunk> {
         self.runs.first_key_value().and_then(|(_, run)| run.front())

@@ -60,8 +60,10 @@ impl State {
         for run in self.runs.values_mut().filter(|run| run.job == *was) {
             run.job = name.clone();
         }
-        for dead in self.dead.values_mut().filter(|dead| *dead.job == **was) {
-            dead.job = name.to_string();
+        for number in &old.dead {
+            if let Some(grave) = self.dead.get_mut(number) {
+                rename(&mut grave.chunk);
+            }
         }
         self.job(name).take_over(old);
         for chunk in chunks {
@@ -93,6 +95,5 @@ impl Job {
         self.finished.extend(old.finished);
         self.finished.make_contiguous().sort_unstable();
         self.dead.extend(old.dead);
-        self.dead.make_contiguous().sort_unstable();
     }
 }

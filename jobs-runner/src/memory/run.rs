@@ -56,6 +56,29 @@ impl Fill {
 }
 
 impl Run {
+    /// A run without items, in which nothing has happened.
+    pub(super) fn new(id: RunId, job: Arc<str>, trigger: Trigger, started_at: Millis) -> Self {
+        Self {
+            id,
+            job,
+            trigger,
+            tick: None,
+            counts: Counts::default(),
+            fresh: 0,
+            errors: Vec::new(),
+            started_at,
+            note: None,
+            request: None,
+            first: None,
+            fill: None,
+            filled: None,
+            begun: false,
+            query_failed: false,
+            cancelled: false,
+            over: None,
+        }
+    }
+
     /// While it fills, or an item's first attempt is not settled, it holds the ticks of its job.
     pub(super) fn is_busy(&self) -> bool {
         self.over.is_none() && (self.fill.is_some() || self.fresh > 0)

@@ -53,7 +53,8 @@ impl State {
             }
         }
         attached.past.clone_from(&past);
-        attached.others = self.others(now);
+        let others = self.sessions.iter().filter(|(_, s)| s.is_alive(now) || !s.leases.is_empty());
+        attached.others = others.map(|(id, session)| self.session(*id, session)).collect();
         let links = attach.links.into_iter().map(|link| (link.job.clone(), link)).collect();
         let (lease, node) = (attach.lease, attach.node);
         let session = match known {
@@ -75,15 +76,6 @@ impl State {
         };
         self.sessions.insert(attach.session, session);
         attached
-    }
-
-    fn others(&self, now: Millis) -> Vec<(SessionId, jobs_core::Node, u64, Millis)> {
-        let held = |session: &Session| {
-            let leases = session.leases.iter().filter_map(|token| self.leases.get(token));
-            leases.map(|held| u64::from(held.open())).sum()
-        };
-        let others = self.sessions.iter().filter(|(_, s)| s.is_alive(now) || !s.leases.is_empty());
-        others.map(|(id, session)| (*id, session.node.clone(), held(session), session.until)).collect()
     }
 
     /// Makes a declaration the current one, if it is new or a rollback. Gives the instant of a schedule that was
@@ -222,23 +214,13 @@ impl State {
         let Made { run, trigger, tick, note, request } = made;
         let (job, total) = (fire.job.clone(), u64::from(!fire.query));
         let record = Run {
-            id: run,
-            job: job.clone(),
-            trigger,
             tick,
             counts: Counts { total, ..Counts::default() },
             fresh: total,
-            errors: Vec::new(),
-            started_at: now,
             note,
             request,
-            first: None,
-            filled: None,
             fill: fire.query.then(Fill::default),
-            begun: false,
-            query_failed: false,
-            cancelled: false,
-            over: None,
+            ..Run::new(run, job.clone(), trigger, now)
         };
         self.runs.insert(run, record);
         self.job(&job).busy.insert(run);

@@ -6,11 +6,10 @@ use std::{
 };
 
 use jobs_core::{
-    Cell, Chunk, DeadItem, Header, JobRecord, Link, Marks, Millis, PAUSES, RunId, SessionId, Token,
-    pause_cells,
+    Cell, Chunk, Header, ItemId, JobRecord, Link, Marks, Millis, PAUSES, RunId, SessionId, Token, pause_cells,
 };
 
-use super::{job::Job, lease::Held, queue::Line, run::Run, session::Session};
+use super::{dead::Grave, job::Job, lease::Held, queue::Line, run::Run, session::Session};
 
 #[derive(Debug, Default)]
 pub(super) struct State {
@@ -32,7 +31,9 @@ pub(super) struct State {
     /// When the first of the chunks of each job is due that wait for their time.
     pub(super) due: BTreeSet<(Millis, Arc<str>)>,
     /// Dead items in the order of their deaths, each under a number of the namespace.
-    pub(super) dead: BTreeMap<u64, DeadItem>,
+    pub(super) dead: BTreeMap<u64, Grave>,
+    /// Those numbers, by item.
+    pub(super) graves: BTreeMap<ItemId, u64>,
     pub(super) cells: BTreeMap<String, Cell>,
     /// The cells that expire, by when.
     pub(super) expiries: BTreeSet<(Millis, String)>,
@@ -59,7 +60,15 @@ impl State {
             link: job.link.clone(),
             schedule: job.schedule.as_ref().map(|cursor| cursor.state.clone()),
             live: self.sessions.values().any(links),
-            waiting: job.waiting(),
+            ready: job.ready(),
+            delayed: job.delayed(),
+            in_flight: job
+                .leases
+                .iter()
+                .filter_map(|token| self.leases.get(token))
+                .map(|held| u64::from(held.open()))
+                .sum(),
+            dead: job.dead.len() as u64,
         }
     }
 

@@ -215,7 +215,7 @@ impl State {
 
     pub(super) fn prune(&mut self, limit: usize, now: Millis) -> usize {
         let mut pruned = self.drop_expired(limit, now);
-        let (mut runs, mut dead) = (Vec::new(), Vec::new());
+        let mut runs = Vec::new();
         for job in self.jobs.values_mut() {
             let keep = &job.link;
             let mut left = limit - pruned;
@@ -226,10 +226,7 @@ impl State {
             }
             let over = job.finished.len().saturating_sub(keep.keep_runs as usize).min(left);
             runs.extend(job.finished.drain(..over));
-            left -= over;
-            let old = job.dead.partition_point(|(died, _)| now.since(*died) > keep.keep_dead).min(left);
-            dead.extend(job.dead.drain(..old));
-            pruned = limit - (left - old);
+            pruned = limit - (left - over);
             if pruned == limit {
                 break;
             }
@@ -237,8 +234,11 @@ impl State {
         for run in runs {
             self.forget_run(run);
         }
-        for (_, number) in dead {
-            self.dead.remove(&number);
+        for job in self.jobs.keys().cloned().collect::<Vec<_>>() {
+            if pruned == limit {
+                break;
+            }
+            pruned += self.exhume_old(&job, limit - pruned, now);
         }
         pruned
     }

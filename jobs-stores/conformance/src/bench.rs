@@ -163,10 +163,15 @@ impl<'a> Bench<'a> {
         }
     }
 
+    /// An id for a request that is not used again.
+    pub(crate) fn request(&mut self) -> u64 {
+        self.requests += 1;
+        self.requests
+    }
+
     /// A run by hand.
     pub(crate) fn by_hand(&mut self, job: &str) -> Fire {
-        self.requests += 1;
-        let cause = Cause::Manual { request: self.requests, note: None };
+        let cause = Cause::Manual { request: self.request(), note: None };
         Fire {
             job: job.into(),
             cause,

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use jobs_core::{
     Append, Appended, Attach, Attached, Beat, BoxFuture, Cell, Completion, DeadFilter, DeadItem, Fire,
-    Firing, JobRecord, Pass, Passing, Pulse, PutCell, Reaped, Reply, RunFilter, RunId, RunReport, SessionId,
-    Settle, Settled, Store, StoreError, StoreResult, TickInfo, Wakeups, Want,
+    Firing, ItemId, ItemInfo, JobRecord, Pass, Passing, Pulse, PutCell, Reaped, Reply, Requeue, Requeued,
+    RunFilter, RunId, RunReport, SessionId, SessionRecord, Settle, Settled, Store, StoreError, StoreResult,
+    TickInfo, Wakeups, Want,
 };
 
 /// An operation of a store, with all that it is given.
@@ -21,6 +22,8 @@ pub enum Call {
     Settle(Settle),
     Complete(RunId, bool),
     Cancel(RunId),
+    Requeue(Requeue),
+    Discard(u64, Vec<ItemId>),
     Reap(SessionId),
     Prune(usize),
     Completable(usize),
@@ -30,6 +33,8 @@ pub enum Call {
     Jobs,
     Run(RunId),
     Runs(RunFilter),
+    Items(RunId, usize),
+    Sessions,
     Ticks(String, usize),
     Dead(DeadFilter),
 }
@@ -47,6 +52,8 @@ pub enum Answer {
     Settle(Settled),
     Complete(Completion),
     Cancel(Option<bool>),
+    Requeue(Option<Requeued>),
+    Discard(u64),
     Reap(Reaped),
     Prune(usize),
     Completable(Vec<RunId>),
@@ -56,6 +63,8 @@ pub enum Answer {
     Jobs(Vec<JobRecord>),
     Run(Option<RunReport>),
     Runs(Vec<RunReport>),
+    Items(Vec<ItemInfo>),
+    Sessions(Vec<SessionRecord>),
     Ticks(Vec<TickInfo>),
     Dead(Vec<DeadItem>),
 }
@@ -78,6 +87,8 @@ pub async fn perform(store: &dyn Store, call: Call) -> Outcome {
         Call::Settle(settle) => store.settle(settle).await?.map(Answer::Settle),
         Call::Complete(run, finish) => store.complete(run, finish).await?.map(Answer::Complete),
         Call::Cancel(run) => store.cancel(run).await?.map(Answer::Cancel),
+        Call::Requeue(requeue) => store.requeue(requeue).await?.map(Answer::Requeue),
+        Call::Discard(request, items) => store.discard(request, items).await?.map(Answer::Discard),
         Call::Reap(session) => store.reap(session).await?.map(Answer::Reap),
         Call::Prune(limit) => store.prune(limit).await?.map(Answer::Prune),
         Call::Completable(limit) => store.completable(limit).await?.map(Answer::Completable),
@@ -87,6 +98,8 @@ pub async fn perform(store: &dyn Store, call: Call) -> Outcome {
         Call::Jobs => store.jobs().await?.map(Answer::Jobs),
         Call::Run(run) => store.run(run).await?.map(Answer::Run),
         Call::Runs(filter) => store.runs(filter).await?.map(Answer::Runs),
+        Call::Items(run, limit) => store.items(run, limit).await?.map(Answer::Items),
+        Call::Sessions => store.sessions().await?.map(Answer::Sessions),
         Call::Ticks(schedule, limit) => store.ticks(&schedule, limit).await?.map(Answer::Ticks),
         Call::Dead(filter) => store.dead(filter).await?.map(Answer::Dead),
     })
@@ -158,6 +171,14 @@ impl<H: Handle> Store for Wrapper<H> {
         ask!(self, Cancel, Call::Cancel(run))
     }
 
+    fn requeue(&self, requeue: Requeue) -> StoreResult<'_, Option<Requeued>> {
+        ask!(self, Requeue, Call::Requeue(requeue))
+    }
+
+    fn discard(&self, request: u64, items: Vec<ItemId>) -> StoreResult<'_, u64> {
+        ask!(self, Discard, Call::Discard(request, items))
+    }
+
     fn reap(&self, session: SessionId) -> StoreResult<'_, Reaped> {
         ask!(self, Reap, Call::Reap(session))
     }
@@ -195,6 +216,14 @@ impl<H: Handle> Store for Wrapper<H> {
 
     fn runs(&self, filter: RunFilter) -> StoreResult<'_, Vec<RunReport>> {
         ask!(self, Runs, Call::Runs(filter))
+    }
+
+    fn items(&self, run: RunId, limit: usize) -> StoreResult<'_, Vec<ItemInfo>> {
+        ask!(self, Items, Call::Items(run, limit))
+    }
+
+    fn sessions(&self) -> StoreResult<'_, Vec<SessionRecord>> {
+        ask!(self, Sessions, Call::Sessions)
     }
 
     fn ticks(&self, schedule: &str, limit: usize) -> StoreResult<'_, Vec<TickInfo>> {

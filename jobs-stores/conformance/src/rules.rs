@@ -4,6 +4,7 @@ mod cancelling;
 mod cells;
 mod completing;
 mod crash;
+mod dead;
 mod deploys;
 mod ends;
 mod filling;
@@ -81,12 +82,19 @@ macro_rules! __rules {
             a_retry_waits_for_its_time
             a_snoozed_item_comes_back_uncharged
             a_dead_item_keeps_its_payload_and_failures
-            dead_items_are_listed_newest_first
             a_run_keeps_its_errors
             a_discarded_item_is_counted
             a_cancelled_item_is_counted
             an_expired_item_is_counted
             given_back_items_return_to_their_place
+        }
+        dead {
+            dead_items_are_listed_newest_first
+            a_requeued_item_begins_anew_in_a_new_run
+            requeued_items_keep_the_order_of_their_deaths
+            an_item_is_requeued_once
+            a_run_of_dead_items_holds_no_tick
+            a_discarded_death_is_forgotten
         }
         order {
             items_are_leased_in_the_querys_order
@@ -165,7 +173,9 @@ macro_rules! __rules {
             pruning_is_bounded
             tokens_grow_whatever_the_clock_says
             every_reply_carries_the_stores_time
-            a_job_is_listed_with_what_waits
+            a_job_is_listed_with_its_items
+            the_items_of_a_run_are_listed
+            sessions_are_listed_with_what_they_hold
             namespaces_share_nothing
         }
         crash {

@@ -158,6 +158,7 @@ fn copy(call: &Call, answer: &Answer, copies: Copies) -> Option<Call> {
         (Call::Beat(_), Answer::Beat(pulse)) => pulse.alive.then(|| call.clone()),
         (Call::Complete(..), Answer::Complete(Completion::Completed(_))) => Some(call.clone()),
         (Call::Cancel(_), Answer::Cancel(Some(true))) => Some(call.clone()),
+        (Call::Requeue(_), Answer::Requeue(Some(_))) | (Call::Discard(..), _) => Some(call.clone()),
         // What creates a cell would create it again after it was removed.
         (Call::PutIf(_, expected, _), Answer::PutIf(Ok(_))) => {
             (copies == Copies::AtOnce || *expected > 0).then(|| call.clone())
@@ -191,6 +192,8 @@ fn compare(first: &Answer, again: &Answer) -> Option<String> {
         (Answer::Pass(_), Answer::Pass(again)) => {
             again.iter().all(|passing| matches!(passing, Passing::Already(_) | Passing::Passed))
         }
+        (Answer::Requeue(first), Answer::Requeue(again)) => first == again,
+        (Answer::Discard(first), Answer::Discard(again)) => first == again,
         (Answer::PutIf(_), Answer::PutIf(again)) => again.is_err() || *again == Ok(0),
         _ => true,
     };

@@ -12,6 +12,7 @@
 //! ```
 
 mod cells;
+mod dead;
 mod deploys;
 mod filling;
 mod items;
@@ -40,6 +41,7 @@ pub fn lies() -> impl Iterator<Item = &'static Lie> {
         sessions::LIES,
         runs::LIES,
         cells::LIES,
+        dead::LIES,
         deploys::LIES,
     ]
     .into_iter()

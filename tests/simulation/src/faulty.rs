@@ -11,9 +11,10 @@ use std::{
 };
 
 use jobs_core::{
-    Append, Appended, Attach, Attached, Beat, Cell, Completion, DeadFilter, DeadItem, Fire, Firing,
-    JobRecord, PAUSES, Pass, Passing, Pulse, PutCell, Reaped, Reply, RunFilter, RunId, RunReport,
-    ScheduleState, SessionId, Settle, Settled, Store, StoreError, StoreResult, TickInfo, Wakeups, Want,
+    Append, Appended, Attach, Attached, Beat, Cell, Completion, DeadFilter, DeadItem, Fire, Firing, ItemId,
+    ItemInfo, JobRecord, PAUSES, Pass, Passing, Pulse, PutCell, Reaped, Reply, Requeue, Requeued, RunFilter,
+    RunId, RunReport, ScheduleState, SessionId, SessionRecord, Settle, Settled, Store, StoreError,
+    StoreResult, TickInfo, Wakeups, Want,
 };
 use jobs_runner::MemoryStore;
 use tokio::time::sleep;
@@ -194,6 +195,14 @@ impl Store for Faulty {
         })
     }
 
+    fn requeue(&self, requeue: Requeue) -> StoreResult<'_, Option<Requeued>> {
+        self.call("requeue", move |store| (at_once(store.requeue(requeue)), None))
+    }
+
+    fn discard(&self, request: u64, items: Vec<ItemId>) -> StoreResult<'_, u64> {
+        self.call("discard", move |store| (at_once(store.discard(request, items)), None))
+    }
+
     fn reap(&self, session: SessionId) -> StoreResult<'_, Reaped> {
         self.call("reap", move |store| {
             let (answer, step) = noted(at_once(store.reap(session)), |reaped| Step::Reap(session, reaped));
@@ -242,6 +251,14 @@ impl Store for Faulty {
 
     fn runs(&self, filter: RunFilter) -> StoreResult<'_, Vec<RunReport>> {
         self.call("runs", move |store| (at_once(store.runs(filter)), None))
+    }
+
+    fn items(&self, run: RunId, limit: usize) -> StoreResult<'_, Vec<ItemInfo>> {
+        self.call("items", move |store| (at_once(store.items(run, limit)), None))
+    }
+
+    fn sessions(&self) -> StoreResult<'_, Vec<SessionRecord>> {
+        self.call("sessions", move |store| (at_once(store.sessions()), None))
     }
 
     fn ticks(&self, schedule: &str, limit: usize) -> StoreResult<'_, Vec<TickInfo>> {

@@ -5,9 +5,7 @@ use std::{
     time::Duration,
 };
 
-use jobs_core::{
-    Attach, DeadFilter, DeadItem, JobRecord, Node, RunFilter, RunReport, SessionId, Store, TickInfo,
-};
+use jobs_core::{DeadFilter, DeadItem, JobRecord, RunFilter, RunReport, SessionRecord, Store, TickInfo};
 use jobs_runner::MemoryStore;
 use tokio::{
     sync::mpsc::{UnboundedSender, unbounded_channel},
@@ -41,7 +39,7 @@ pub(crate) struct Left {
     pub(crate) ticks: Vec<(Arc<str>, Vec<TickInfo>)>,
     pub(crate) dead: Vec<DeadItem>,
     /// Sessions that hold items, and how many.
-    pub(crate) held: Vec<(SessionId, Node, u64)>,
+    pub(crate) held: Vec<SessionRecord>,
 }
 
 /// After the trouble ticks go on for this long.
@@ -206,7 +204,7 @@ impl Cast {
     }
 
     fn is_at_rest(&self) -> bool {
-        let waiting = |record: &JobRecord| record.waiting > 0;
+        let waiting = |record: &JobRecord| record.ready + record.delayed > 0;
         let jobs = at_once(self.store.jobs()).map(|reply| reply.value).unwrap_or_default();
         let runs = at_once(self.store.runs(RunFilter::new().limit(usize::MAX))).map(|reply| reply.value);
         !jobs.iter().any(waiting) && runs.unwrap_or_default().iter().all(|run| run.state.is_final())
@@ -224,22 +222,13 @@ impl Cast {
             (id, ticks)
         };
         let ticks = jobs.iter().filter(|record| record.schedule.is_some()).map(ticks).collect();
-        // Whoever opens a session is told what the others hold.
-        let attach = Attach {
-            session: SessionId(0),
-            lease: Duration::from_secs(1),
-            node: Node::default(),
-            links: Vec::new(),
-            gone: Vec::new(),
-        };
-        let others = at_once(self.store.attach(attach)).map(|reply| reply.value.others).unwrap_or_default();
-        let held = others.into_iter().filter(|other| other.2 > 0);
+        let sessions = at_once(self.store.sessions()).map(|reply| reply.value).unwrap_or_default();
         Left {
             jobs,
             runs: at_once(self.store.runs(all)).map(|reply| reply.value).unwrap_or_default(),
             ticks,
             dead: dead.map(|reply| reply.value).unwrap_or_default(),
-            held: held.map(|(session, node, n, _)| (session, node, n)).collect(),
+            held: sessions.into_iter().filter(|other| other.holds > 0).collect(),
         }
     }
 }

@@ -224,7 +224,7 @@ fn judge(bench: &mut Bench<'_>, life: &Life, run: RunId, state: &ScheduleState) 
     let fired = bench.ticks(FAN)?.into_iter().filter(|info| info.tick == nth(state, 1).timestamp());
     let fired: Vec<_> = fired.map(|info| (info.verdict, info.run)).collect();
     ensure_eq!(fired, [(Verdict::Fired, Some(run))], "the tick has one verdict and one run");
-    let waiting: u64 = bench.ask(|store| store.jobs())?.iter().map(|job| job.waiting).sum();
+    let waiting: u64 = bench.ask(|store| store.jobs())?.iter().map(jobs_core::JobRecord::open).sum();
     ensure_eq!(waiting, 0, "nothing is left over");
     ensure_eq!(bench.dead()?, [], "nothing is dead");
     let session: SessionId = A;

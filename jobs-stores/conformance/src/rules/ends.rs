@@ -111,23 +111,6 @@ pub(super) fn a_dead_item_keeps_its_payload_and_failures(bench: &mut Bench<'_>) 
     Ok(())
 }
 
-pub(super) fn dead_items_are_listed_newest_first(bench: &mut Bench<'_>) -> Check {
-    bench.attach(A, &[link(FAN)])?;
-    let old = bench.filled(A, FAN, 1)?;
-    let new = bench.filled(A, FAN, 1)?;
-    let mut leases = bench.lease(A, 2)?;
-    ensure_eq!(leases.len(), 2, "both items are leased");
-    // The item of the older run dies last.
-    leases.sort_by_key(|lease| std::cmp::Reverse(lease.chunk.header.number));
-    for lease in &leases {
-        bench.settle(A, lease, End::Dead(failure("no", bench.now)))?;
-        bench.advance(MINUTE)?;
-    }
-    let dead: Vec<_> = bench.dead()?.into_iter().map(|item| item.id).collect();
-    ensure_eq!(dead, [old.item(0), new.item(0)], "dead items are listed by their deaths, newest first");
-    Ok(())
-}
-
 pub(super) fn a_run_keeps_its_errors(bench: &mut Bench<'_>) -> Check {
     let (run, lease) = leased(bench, 4)?;
     let retry = |bench: &Bench<'_>, text| End::Retry { at: bench.now, failure: failure(text, bench.now) };

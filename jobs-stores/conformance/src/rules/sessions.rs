@@ -194,7 +194,7 @@ pub(super) fn sessions_known_to_be_gone_are_reaped_at_attach(bench: &mut Bench<'
     let attached = bench.attach_with(Attach { gone: vec![A], ..attach(C, &[link(FAN)]) })?;
     let told = (attached.reaped.nodes.len(), attached.reaped.items);
     ensure_eq!(told, (1, 1), "what was taken back is told");
-    ensure!(attached.others.iter().all(|(session, ..)| *session != A), "what is gone is not listed");
+    ensure!(attached.others.iter().all(|other| other.session != A), "what is gone is not listed");
     let leases = back(bench, C)?;
     ensure_eq!(
         all_numbers(&leases),

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use jobs_core::{Cause, End, Link, Pass, SkipReason, TickInfo, Verdict};
+use jobs_core::{Cause, End, ItemState, Link, Pass, SkipReason, TickInfo, Verdict};
 
 use crate::{
-    bench::{A, Bench, FAN, LEASE, MINUTE, failure, link, slots, state_of},
+    bench::{A, B, Bench, FAN, LEASE, MINUTE, failure, link, slots, state_of},
     violation::Check,
 };
 
@@ -111,20 +111,72 @@ pub(super) fn every_reply_carries_the_stores_time(bench: &mut Bench<'_>) -> Chec
     Ok(())
 }
 
-pub(super) fn a_job_is_listed_with_what_waits(bench: &mut Bench<'_>) -> Check {
+pub(super) fn a_job_is_listed_with_its_items(bench: &mut Bench<'_>) -> Check {
     bench.attach(A, &[link(FAN)])?;
-    bench.filled(A, FAN, 5)?;
-    let lease = bench.lease_of(A, FAN, 2)?.remove(0);
+    bench.filled(A, FAN, 6)?;
+    let lease = bench.lease_of(A, FAN, 3)?.remove(0);
     let later = End::Snooze { at: bench.now + 30 * MINUTE };
     bench.settle_part(A, &lease, 0, 1, later)?;
-    let jobs = bench.ask(|store| store.jobs())?;
-    let listed: Vec<_> = jobs.iter().map(|job| (&*job.link.job, job.live, job.waiting)).collect();
-    ensure_eq!(listed, [(FAN, true, 4)], "what is ready and what waits for its time");
-    ensure_eq!(jobs[0].link, link(FAN), "how it was linked last");
+    bench.settle_part(A, &lease, 1, 2, End::Dead(failure("no", bench.now)))?;
+    let listed = |bench: &mut Bench<'_>| -> Check<Vec<(bool, [u64; 4])>> {
+        let jobs = bench.ask(|store| store.jobs())?;
+        ensure!(jobs.iter().all(|job| job.link == link(FAN)), "how the job was linked last: {jobs:?}");
+        Ok(jobs.iter().map(|job| (job.live, [job.ready, job.delayed, job.in_flight, job.dead])).collect())
+    };
+    ensure_eq!(listed(bench)?, [(true, [3, 1, 1, 1])], "items that are ready, delayed, in flight, dead");
     bench.detach(A)?;
-    let jobs = bench.ask(|store| store.jobs())?;
-    let listed: Vec<_> = jobs.iter().map(|job| (&*job.link.job, job.live, job.waiting)).collect();
-    ensure_eq!(listed, [(FAN, false, 5)], "a job that nobody links is kept and listed");
+    ensure_eq!(listed(bench)?, [(false, [4, 1, 0, 1])], "a job that nobody links is kept and listed");
+    Ok(())
+}
+
+pub(super) fn the_items_of_a_run_are_listed(bench: &mut Bench<'_>) -> Check {
+    bench.attach(A, &[link(FAN)])?;
+    bench.filled(A, FAN, 2)?;
+    let run = bench.filled(A, FAN, 6)?;
+    // Both items of the older run, and three of this one.
+    let leases = bench.lease(A, 5)?;
+    let lease = leases.into_iter().filter(|lease| lease.chunk.header.run() == Some(run)).collect::<Vec<_>>();
+    let began = bench.now;
+    let retry = End::Retry { at: bench.now + 5 * MINUTE, failure: failure("no", bench.now) };
+    let until = bench.now + 5 * MINUTE;
+    bench.settle_part(A, &lease[0], 0, 1, retry)?;
+    let items = bench.ask(|store| store.items(run, 100))?;
+    let flying = || ItemState::InFlight { node: format!("node-{A}"), since: began.timestamp() };
+    let (ready, delayed) = (ItemState::Ready, ItemState::Delayed { until: until.timestamp() });
+    let promised = [
+        (1, flying(), 1),
+        (2, flying(), 1),
+        (3, ready.clone(), 1),
+        (4, ready.clone(), 1),
+        (5, ready, 1),
+        (0, delayed, 2),
+    ];
+    let promised = promised.map(|(n, state, attempt)| (run.item(n), serde_json::json!(n), state, attempt));
+    let seen: Vec<_> =
+        items.into_iter().map(|item| (item.id, item.payload, item.state, item.attempt)).collect();
+    ensure_eq!(seen, promised, "what is in flight, ready, delayed; each in the order of the run");
+    ensure_eq!(bench.ask(|store| store.items(run, 2))?.len(), 2, "no more are listed than were asked for");
+    Ok(())
+}
+
+pub(super) fn sessions_are_listed_with_what_they_hold(bench: &mut Bench<'_>) -> Check {
+    bench.attach(A, &[link(FAN)])?;
+    bench.attach(B, &[link(FAN)])?;
+    bench.filled(A, FAN, 6)?;
+    bench.lease_of(A, FAN, 4)?;
+    let began = bench.now;
+    bench.advance(MINUTE)?;
+    bench.beat(B)?;
+    let beaten = bench.now;
+    let sessions = bench.ask(|store| store.sessions())?;
+    let seen: Vec<_> = sessions.iter().map(|s| (s.session, s.node.name.clone(), s.holds)).collect();
+    let promised = [(A, format!("node-{A}"), 4), (B, format!("node-{B}"), 0)];
+    ensure_eq!(seen, promised, "each session with its node and the items that it holds");
+    ensure!(sessions[0].until <= began + LEASE, "a session expires a lease after its last beat");
+    ensure!(sessions[1].until <= beaten + LEASE && sessions[1].until > sessions[0].until, "a beat renews it");
+    bench.detach(A)?;
+    let left: Vec<_> = bench.ask(|store| store.sessions())?.iter().map(|s| s.session).collect();
+    ensure_eq!(left, [B], "a session that has ended is not listed");
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jobs_core::{Appended, Completion, End, Reply, RunState, Token};
+use jobs_core::{Appended, Completion, End, ItemState, Reply, RunState, Token};
 
 use super::liar::{Kind, Lie, ends, leases};
 use crate::call::{Answer, Call};
@@ -139,9 +139,29 @@ pub(super) const LIES: &[Lie] = &[
             })
         },
     ),
-    Lie::answers("a_job_is_listed_with_what_waits", "takes every job for linked", |_, answer, _| {
+    Lie::answers("a_job_is_listed_with_its_items", "counts what is leased as ready", |_, answer, _| {
         if let Answer::Jobs(jobs) = answer {
-            jobs.iter_mut().for_each(|job| job.live = true);
+            for job in jobs {
+                job.ready += std::mem::take(&mut job.in_flight);
+            }
         }
     }),
+    Lie::answers(
+        "the_items_of_a_run_are_listed",
+        "lists what is ready before what is in flight",
+        |_, answer, _| {
+            if let Answer::Items(items) = answer {
+                items.sort_by_key(|item| item.state != ItemState::Ready);
+            }
+        },
+    ),
+    Lie::answers(
+        "sessions_are_listed_with_what_they_hold",
+        "counts leases, not their items",
+        |_, answer, _| {
+            if let Answer::Sessions(sessions) = answer {
+                sessions.iter_mut().for_each(|session| session.holds = session.holds.min(1));
+            }
+        },
+    ),
 ];

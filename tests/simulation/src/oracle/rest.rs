@@ -1,6 +1,6 @@
 //! What is left in the end: every run is over, its counts add up to what was done, and nothing is held.
 
-use jobs_core::{RunReport, RunState, Stage};
+use jobs_core::{RunReport, RunState, SessionRecord, Stage};
 
 use super::{
     journal::Journal,
@@ -9,12 +9,12 @@ use super::{
 use crate::world::World;
 
 pub(super) fn judge(journal: &mut Journal, world: &World) {
-    for record in world.store.jobs.iter().filter(|record| record.waiting > 0) {
-        let text = format!("{}: {} items wait", record.link.job, record.waiting);
+    for record in world.store.jobs.iter().filter(|record| record.ready + record.delayed > 0) {
+        let text = format!("{}: {} items wait", record.link.job, record.ready + record.delayed);
         journal.report.stuck.push(text);
     }
-    for (session, node, n) in &world.store.held {
-        journal.report.stuck.push(format!("{session} of {} holds {n} items", node.name));
+    for SessionRecord { session, node, holds, .. } in &world.store.held {
+        journal.report.stuck.push(format!("{session} of {} holds {holds} items", node.name));
     }
     for report in &world.store.runs {
         journal.coverage.saw(match report.state {
