@@ -83,9 +83,9 @@ impl RunFilter {
     }
 }
 
-/// Which dead items to list: all, until something is asked for. Lists are newest first, and at most 100 long
-/// unless [`limit`](Self::limit) says otherwise.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Which dead items are meant: all, until something is asked for. Lists are newest first, and at most 100 long unless
+/// [`limit`](Self::limit) says otherwise; whoever requeues or discards without a limit means all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub struct DeadFilter {
     job: Option<String>,
@@ -94,13 +94,7 @@ pub struct DeadFilter {
     error: Option<String>,
     since: Option<Timestamp>,
     until: Option<Timestamp>,
-    limit: usize,
-}
-
-impl Default for DeadFilter {
-    fn default() -> Self {
-        Self { job: None, run: None, item: None, error: None, since: None, until: None, limit: DEFAULT_LIMIT }
-    }
+    limit: Option<usize>,
 }
 
 impl DeadFilter {
@@ -147,7 +141,7 @@ impl DeadFilter {
 
     /// At most this many.
     pub fn limit(mut self, limit: usize) -> Self {
-        self.limit = limit;
+        self.limit = Some(limit);
         self
     }
 
@@ -157,10 +151,22 @@ impl DeadFilter {
         self.job.as_deref()
     }
 
-    /// How many at most.
+    /// How many a list has at most.
     #[must_use]
     pub fn max(&self) -> usize {
+        self.limit.unwrap_or(DEFAULT_LIMIT)
+    }
+
+    /// How many were asked for at most, if anybody said.
+    #[must_use]
+    pub fn bound(&self) -> Option<usize> {
         self.limit
+    }
+
+    /// The latest death asked for.
+    #[must_use]
+    pub fn latest(&self) -> Option<Timestamp> {
+        self.until
     }
 
     /// Whether a dead item is one of those asked for.

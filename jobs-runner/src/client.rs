@@ -4,13 +4,13 @@ use std::{future::IntoFuture, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use jobs_core::{
-    AsJob, BoxFuture, Cause, DeadFilter, DeadItem, Fire, Firing, IfBusy, JobInfo, JobRecord, Location,
-    Millis, Overlap, PAUSES, RunFilter, RunId, RunReport, Store, StoreError, StoreSource, TickInfo, Want,
-    covers, pause_cells,
+    AsJob, BoxFuture, Cause, DeadFilter, DeadItem, Fire, Firing, IfBusy, ItemInfo, JobInfo, JobRecord,
+    JobStats, Location, Millis, Node, NodeInfo, Overlap, PAUSES, Requeue, RunFilter, RunId, RunReport,
+    SessionRecord, Stats, Store, StoreError, StoreSource, TickInfo, Want, covers, pause_cells,
 };
 use jobs_schedule::Schedule;
 
-use crate::{control, env::Env, error::ClientError, registry::suggest, source};
+use crate::{control, env::Env, error::ClientError, registry::suggest, source, sweep::Sweep};
 
 /// Reads and steers the jobs of a store, from any process: a runner's own, or another.
 ///
@@ -138,6 +138,79 @@ impl Client {
         Ok(self.store()?.dead(filter).await?.value)
     }
 
+    /// Items of a run that have not ended, at most `limit`: those in flight, then those that are ready, then those
+    /// that wait for their time.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`], or if the store does not answer.
+    pub async fn items(&self, run: RunId, limit: usize) -> Result<Vec<ItemInfo>, ClientError> {
+        self.report(run).await?;
+        Ok(self.store()?.items(run, limit).await?.value)
+    }
+
+    /// How much there is to do, over all jobs and for each.
+    ///
+    /// # Errors
+    /// If the store does not answer.
+    pub async fn stats(&self) -> Result<Stats, ClientError> {
+        let records = self.store()?.jobs().await?.value;
+        let nodes = self.nodes().await?.iter().filter(|node| node.alive).count() as u64;
+        let jobs: Vec<JobStats> = records.iter().map(job_stats).collect();
+        let sum = |of: fn(&JobStats) -> u64| jobs.iter().map(of).sum();
+        let (ready, delayed) = (sum(|job| job.ready), sum(|job| job.delayed));
+        let (in_flight, dead) = (sum(|job| job.in_flight), sum(|job| job.dead));
+        Ok(Stats { nodes, ready, delayed, in_flight, dead, jobs })
+    }
+
+    /// The runners that are connected to the store, and those that were and are not yet known to be gone, in the
+    /// order of their names.
+    ///
+    /// # Errors
+    /// If the store does not answer.
+    pub async fn nodes(&self) -> Result<Vec<NodeInfo>, ClientError> {
+        let reply = self.store()?.sessions().await?;
+        Ok(reply.value.into_iter().map(|session| node_info(session, reply.now)).collect())
+    }
+
+    /// Tries dead items again, in a new run of their job; says how many. All that the filter matches, unless it has a
+    /// [`limit`](DeadFilter::limit): then the newest. A run has at most 1,000 of them.
+    ///
+    /// # Errors
+    /// [`ClientError::UnknownJob`] if the filter names one, or if the store does not answer.
+    pub async fn requeue_dead(&self, filter: DeadFilter) -> Result<u64, ClientError> {
+        let mut sweep = self.sweep(filter).await?;
+        let mut count = 0;
+        while let Some((job, items)) = sweep.next().await? {
+            let requeue = Requeue { request: self.env.random(), job, items, note: None };
+            if let Some(requeued) = self.store()?.requeue(requeue).await?.value {
+                sweep.leave_out(requeued.run);
+                count += requeued.items;
+            }
+        }
+        Ok(count)
+    }
+
+    /// Removes dead items, and says how many. All that the filter matches, unless it has a
+    /// [`limit`](DeadFilter::limit): then the newest.
+    ///
+    /// # Errors
+    /// [`ClientError::UnknownJob`] if the filter names one, or if the store does not answer.
+    pub async fn discard_dead(&self, filter: DeadFilter) -> Result<u64, ClientError> {
+        let mut sweep = self.sweep(filter).await?;
+        let mut count = 0;
+        while let Some((_, items)) = sweep.next().await? {
+            count += self.store()?.discard(self.env.random(), items).await?.value;
+        }
+        Ok(count)
+    }
+
+    async fn sweep(&self, filter: DeadFilter) -> Result<Sweep<'_>, ClientError> {
+        if let Some(job) = filter.job_id() {
+            self.record(job).await?;
+        }
+        Ok(Sweep::begin(&**self.store()?, filter).await?)
+    }
+
     /// Pauses the jobs of a pattern, `"group.job"`, `"group.*"` or `"*"`, on all runners: no ticks, no new leases;
     /// what runs goes on. It is stored, and holds until [`resume`](Self::resume).
     ///
@@ -207,6 +280,24 @@ impl Client {
 fn unknown(job: &str, records: &[JobRecord]) -> ClientError {
     let suggestion = suggest(job, records.iter().map(|record| &*record.link.job));
     ClientError::UnknownJob { job: job.to_owned(), suggestion }
+}
+
+fn job_stats(record: &JobRecord) -> JobStats {
+    let JobRecord { live, ready, delayed, in_flight, dead, .. } = *record;
+    JobStats { job: record.link.job.to_string(), live, ready, delayed, in_flight, dead }
+}
+
+fn node_info(session: SessionRecord, now: Millis) -> NodeInfo {
+    let Node { name, host, process, build } = session.node;
+    NodeInfo {
+        name,
+        host,
+        pid: process.pid,
+        build: build.to_string(),
+        holds: session.holds,
+        lease_until: session.until.timestamp(),
+        alive: now <= session.until,
+    }
 }
 
 fn info(record: &JobRecord, pauses: &[(String, String)], now: Millis) -> JobInfo {

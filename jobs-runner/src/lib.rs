@@ -35,7 +35,7 @@
 //! | declare groups, jobs and queries | [`cron_group`], [`job`], [`query`], [`daily`] and its siblings |
 //! | say when | [`schedule`] |
 //! | start, stop and shut down | [`Runner`], [`RunnerBuilder`] |
-//! | run by hand, pause, cancel, look | [`Client`] |
+//! | run by hand, pause, cancel, requeue, look | [`Client`] |
 //! | watch | [`Runner::events`], and `tracing` with the target `jobs` |
 //! | know about an attempt | [`JobContext`], [`Outcome`], [`fatal`] |
 //! | test over time | `testing`, with the feature of that name |
@@ -83,6 +83,7 @@ mod scheduler;
 mod signals;
 mod slots;
 mod source;
+mod sweep;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod trust;
@@ -96,9 +97,9 @@ pub use event::{Event, Events};
 pub use jiff::Timestamp;
 pub use jobs_core::{
     AsJob, Backoff, BoxError, CatchUp, Counts, DeadFilter, DeadItem, ErrorGroup, Failure, FailureKind, Fatal,
-    ItemId, Job, JobContext, JobInfo, JobOptions, Location, Outcome, Overlap, Page, ParseIdError, RunFailed,
-    RunFilter, RunId, RunReport, RunState, SkipReason, Store, StoreError, StoreSource, TickInfo, Trigger,
-    Verdict, fatal,
+    ItemId, ItemInfo, ItemState, Job, JobContext, JobInfo, JobOptions, JobStats, Location, NodeInfo, Outcome,
+    Overlap, Page, ParseIdError, RunFailed, RunFilter, RunId, RunReport, RunState, SkipReason, Stage, Stats,
+    Store, StoreError, StoreSource, TickInfo, Trigger, Verdict, fatal,
 };
 pub use jobs_macros::{cron_group, daily, hourly, job, monthly, query, weekly};
 pub use jobs_schedule as schedule;
