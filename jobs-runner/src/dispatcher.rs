@@ -193,6 +193,14 @@ pub(crate) fn take_in(node: &Arc<Node>, granted: Granted) {
 
 /// Whether this is the first attempt of a run that was asked for. Of a run for a tick, whoever fired it says so.
 fn begins_by_hand(header: &Header, query: bool) -> bool {
-    let first = header.stage == if query { Stage::Fill } else { Stage::Work };
-    header.trigger == Trigger::Manual && first && header.fresh && header.redelivered == 0
+    match header.trigger {
+        Trigger::Manual => {
+            let first = header.stage == if query { Stage::Fill } else { Stage::Work };
+            first && header.fresh && header.redelivered == 0
+        }
+        Trigger::Requeued => {
+            (header.stage, header.start, header.attempt, header.redelivered) == (Stage::Work, 0, 0, 0)
+        }
+        _ => false,
+    }
 }

@@ -9,7 +9,7 @@ use std::sync::{
 
 use behaviour::{Gate, HOUR, Log, MINUTE, SECOND};
 use jobs_runner::{
-    ClientError, DeadFilter, ItemState, RunFilter, RunState, Trigger,
+    ClientError, DeadFilter, Event, ItemState, RunFilter, RunState, Trigger,
     prelude::*,
     testing::{Harness, Running},
 };
@@ -87,6 +87,12 @@ async fn requeued_items_are_tried_again_in_runs_of_their_own() -> Result<()> {
     assert_eq!(counts, [(RunState::Succeeded, 500, 500), (RunState::Succeeded, 1_000, 1_000)]);
     let first = t.client().runs(RunFilter::new().job(Mail::SEND).trigger(Trigger::Manual)).await?;
     assert_eq!(first[0].state, RunState::Failed, "a run that is over never opens again");
+    let started = |event: &Event| matches!(event, Event::RunStarted { trigger: Trigger::Requeued, .. });
+    assert_eq!(
+        t.events().iter().filter(|event| started(event)).count(),
+        2,
+        "each run is said to begin, once"
+    );
     Ok(())
 }
 
