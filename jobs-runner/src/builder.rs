@@ -226,6 +226,8 @@ impl RunnerBuilder {
 
 /// Opens the session, brings the pauses of the code into force, and learns what is paused.
 async fn attach(node: &Arc<Node>, gone: Vec<SessionId>) -> Result<Attached, StoreError> {
+    let sessions = node.store.sessions().await?.value;
+    let gone = [gone, host::gone(&sessions, &node.info)].concat();
     let began = node.env.uptime();
     let attached = node.clock.observe(node.store.attach(node.attach(gone)).await?, began);
     if let Err(error) = learn_pauses(node).await {
