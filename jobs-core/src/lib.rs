@@ -18,6 +18,8 @@ mod id;
 #[doc(hidden)]
 pub mod items;
 mod link;
+#[doc(hidden)]
+pub mod notice;
 mod options;
 mod outcome;
 #[doc(hidden)]

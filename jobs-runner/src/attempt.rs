@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use jobs_core::{
     End, Failure, FailureKind, Finish, JobContext, Outcome,
     descriptor::{Finished, Handler},
+    notice,
 };
 
 use tracing::Level;
@@ -16,7 +17,6 @@ use crate::{
     failing::{fail, failure_of, revoked},
     lease::{Held, Taken},
     node::Node,
-    notice,
 };
 
 /// Runs one attempt of one item. A panic is caught wherever it comes from: the handler, what decodes its item, what it

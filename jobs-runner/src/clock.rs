@@ -5,9 +5,9 @@ use std::{
     time::Duration,
 };
 
-use jobs_core::{Millis, Reply};
+use jobs_core::{Millis, Reply, notice};
 
-use crate::{env::Env, notice};
+use crate::env::Env;
 
 /// The store's time: this machine's uptime, which no one can set, plus what the last reply says is missing.
 #[derive(Debug)]

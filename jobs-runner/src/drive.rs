@@ -12,13 +12,13 @@ use std::{
 use jobs_core::{
     FailureKind, JobContext,
     descriptor::{BlockingCall, Finished},
+    notice,
 };
 use tracing::Instrument;
 
 use crate::{
     lease::{Held, Revoked},
     node::Node,
-    notice,
     panic::panic_message,
 };
 

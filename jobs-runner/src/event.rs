@@ -12,11 +12,11 @@ use std::{
 
 use futures_core::Stream;
 use jiff::Timestamp;
-use jobs_core::{Failure, ItemId, RunId, RunReport, SkipReason, Trigger};
+use jobs_core::{Failure, ItemId, RunId, RunReport, SkipReason, Trigger, notice};
 use tokio::sync::broadcast;
 use tracing::Level;
 
-use crate::{lock::lock, notice};
+use crate::lock::lock;
 
 /// Something that happened in this process.
 ///

@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use jobs_core::{Beat, Pulse};
+use jobs_core::{Beat, Pulse, notice};
 
-use crate::{lease::Revoked, node::Node, notice};
+use crate::{lease::Revoked, node::Node};
 
 /// Every so many beats the store is told which leases are known here.
 const NAMED_EVERY: u32 = 10;

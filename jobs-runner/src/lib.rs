@@ -73,7 +73,6 @@ mod leases;
 mod lock;
 mod memory;
 mod node;
-mod notice;
 mod outbox;
 mod panic;
 pub mod prelude;

@@ -11,7 +11,7 @@ use std::{
 
 use jobs_core::{
     Attach, Attached, Completion, Delivery, Lease, Millis, Reaped, Reply, RunId, SessionId, Store,
-    StoreError, StoreResult, covers,
+    StoreError, StoreResult, covers, notice,
 };
 use tokio::sync::Notify;
 
@@ -24,7 +24,6 @@ use crate::{
     lease::{Held, Revoked},
     leases::Leases,
     lock::lock,
-    notice,
     outbox::Outbox,
     slots::Slots,
     trust::Trust,

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use jobs_core::{AsJob, Attached};
+use jobs_core::{AsJob, Attached, notice};
 
 use crate::{
     builder::RunnerBuilder,
@@ -20,7 +20,6 @@ use crate::{
     heartbeat,
     lease::Revoked,
     node::{Node, Phase},
-    notice,
     registry::suggest,
     scheduler, signals, upkeep,
 };

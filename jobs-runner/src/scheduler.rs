@@ -9,7 +9,7 @@ use std::{
 
 use jobs_core::{
     Attached, Cause, Due, Fire, FireTick, Firing, IfBusy, Millis, Pass, Passing, ScheduleState, TickInfo,
-    Trigger, Verdict, decide,
+    Trigger, Verdict, decide, notice,
 };
 
 use crate::{
@@ -18,7 +18,6 @@ use crate::{
     event::Event,
     leases::Granted,
     node::{Node, Phase},
-    notice,
 };
 
 /// So many ticks are fired in one call.
