@@ -39,6 +39,7 @@
 //! | watch | [`Runner::events`], and `tracing` with the target `jobs` |
 //! | know about an attempt | [`JobContext`], [`Outcome`], [`fatal`] |
 //! | test over time | `testing`, with the feature of that name |
+//! | read how it all goes together | the guides in `docs/` of the repository |
 //! | write a store | `jobs-core` and `jobs-conformance` |
 //!
 //! # Features
@@ -109,3 +110,18 @@ pub use runner::Runner;
 #[cfg(all(doctest, feature = "testing"))]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// So is that of the guides.
+#[cfg(all(doctest, feature = "testing"))]
+mod guides {
+    #[doc = include_str!("../../docs/job-lifecycle.md")]
+    struct JobLifecycle;
+    #[doc = include_str!("../../docs/schedules.md")]
+    struct Schedules;
+    #[doc = include_str!("../../docs/errors-and-retries.md")]
+    struct ErrorsAndRetries;
+    #[doc = include_str!("../../docs/testing.md")]
+    struct Testing;
+    #[doc = include_str!("../../docs/coming-from.md")]
+    struct ComingFrom;
+}
