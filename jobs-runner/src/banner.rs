@@ -2,7 +2,7 @@
 
 use std::{fmt::Write, sync::Arc};
 
-use jobs_core::{Attached, Link, Millis};
+use jobs_core::{Attached, JobRecord, Link, Millis};
 use jobs_schedule::duration;
 
 use crate::{desk::Desk, node::Node};
@@ -42,6 +42,15 @@ impl Banner {
             // Taken back when this runner has been here for one lease.
             let (items, name, wait) = (other.holds, &other.node.name, node.lease.as_secs());
             let _ = writeln!(self.0, "  {items} items held by a dead runner ({name}), back in {wait} s");
+        }
+    }
+
+    /// Adds what waits for a job that nobody links: a handler that was taken out, or a runner that is not there.
+    pub(crate) fn left(&mut self, jobs: &[JobRecord]) {
+        for job in jobs.iter().filter(|job| !job.live && job.open() > 0) {
+            let (items, id) = (job.open(), &job.link.job);
+            let waits = if items == 1 { "item waits" } else { "items wait" };
+            let _ = writeln!(self.0, "  {id}: {items} {waits}, and no runner links the job");
         }
     }
 

@@ -533,6 +533,30 @@ fn the_banner_has_a_line_per_job_and_goes_to_stderr_when_nobody_traces() {
     assert!(text.contains("memory") || text.contains("store"), "{text}");
 }
 
+#[tokio::test]
+async fn a_runner_beside_items_of_a_job_that_nobody_links() -> Result<()> {
+    let store = MemoryStore::new();
+    let runner = Runner::builder().store(store.clone()).only(["plain.*"]).start().await?;
+    let client = runner.client().clone();
+    runner.shutdown(SECOND).await?;
+    client.run("plain.items").await?;
+    let other = Runner::builder().store(store).only(["needy.*"]).provide(Needy(Log::default()));
+    other.start().await?.shutdown(SECOND).await?;
+    Ok(())
+}
+
+#[test]
+fn the_banner_reports_items_of_a_job_that_nobody_links() {
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "a_runner_beside_items_of_a_job_that_nobody_links", "--nocapture"])
+        .output()
+        .unwrap();
+    assert!(child.status.success());
+    let text = String::from_utf8(child.stderr).unwrap();
+    let line = "  plain.items: 1 item waits, and no runner links the job\n";
+    assert_eq!(text.matches(line).count(), 1, "{text}");
+}
+
 #[test]
 fn the_banner_says_what_memory_means() {
     // The store by URL, so that it is the runner that names it.
