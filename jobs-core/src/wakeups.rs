@@ -60,6 +60,12 @@ impl Waker {
         waiting.into_iter().for_each(task::Waker::wake);
     }
 
+    /// Whether anybody waits right now: a store that has to look for what happens elsewhere need not look for nobody.
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        !lock(&self.0).waiting.is_empty()
+    }
+
     /// A receiver of what happens.
     #[must_use]
     pub fn wakeups(&self) -> Wakeups {
