@@ -9,6 +9,7 @@ use crate::Store;
 /// | URL | store |
 /// |---|---|
 /// | `memory:` | in this process, gone with it |
+/// | `sqlite://jobs.db`, `sqlite:///var/lib/jobs.db` | a file of SQLite, for all processes of one machine; takes `durability=normal` (the default) or `full` |
 ///
 /// Every URL takes `namespace=` (default `jobs`); nothing is shared between namespaces.
 #[derive(Clone)]

@@ -103,6 +103,8 @@ pub use jobs_core::{
 };
 pub use jobs_macros::{cron_group, daily, hourly, job, monthly, query, weekly};
 pub use jobs_schedule as schedule;
+#[cfg(feature = "sqlite")]
+pub use jobs_sqlite::{Durability, SqliteOptions, SqliteStore};
 pub use memory::MemoryStore;
 pub use runner::Runner;
 

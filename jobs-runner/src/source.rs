@@ -22,7 +22,7 @@ pub(crate) fn from_environment() -> StoreSource {
 pub(crate) async fn open(source: StoreSource, namespace: Option<&str>) -> Result<Opened, StoreError> {
     let (store, title, of_url): (Arc<dyn Store>, _, _) = match source.into_inner() {
         Source::Open(store) => (store, "a store of the program's own".to_owned(), None),
-        Source::Url(url) => by_url(&url)?,
+        Source::Url(url) => by_url(&url).await?,
     };
     let environment = std::env::var("JOBS_NAMESPACE").ok().filter(|name| !name.is_empty());
     let store = match namespace.map(str::to_owned).or(of_url).or(environment) {
@@ -44,10 +44,10 @@ pub(crate) fn in_namespace(store: &Arc<dyn Store>, name: &str) -> Result<Arc<dyn
 }
 
 /// The store of a URL, how the banner names it, and the namespace that the URL asks for.
-fn by_url(url: &str) -> Result<(Arc<dyn Store>, String, Option<String>), StoreError> {
+async fn by_url(url: &str) -> Result<(Arc<dyn Store>, String, Option<String>), StoreError> {
     let bad = |message: &str| StoreError::BadUrl { url: without_password(url), message: message.into() };
     let Some((scheme, rest)) = url.split_once(':') else {
-        return Err(bad("it has no scheme; write `memory:`"));
+        return Err(bad("it has no scheme; write `memory:` or `sqlite://jobs.db`"));
     };
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
     match scheme {
@@ -63,9 +63,17 @@ fn by_url(url: &str) -> Result<(Arc<dyn Store>, String, Option<String>), StoreEr
             Ok((Arc::new(MemoryStore::new()), title.to_owned(), namespace))
         }
         "memory" => Err(bad("a memory store has no path; write `memory:`")),
+        #[cfg(feature = "sqlite")]
+        "sqlite" => {
+            let options = jobs_sqlite::SqliteOptions::from_url(url)?;
+            let namespace = options.asked_namespace().map(str::to_owned);
+            let store = Arc::new(jobs_sqlite::SqliteStore::open(options).await?);
+            Ok((store, url.split('?').next().unwrap_or(url).to_owned(), namespace))
+        }
+        #[cfg(not(feature = "sqlite"))]
         "sqlite" => Err(StoreError::MissingFeature { feature: "sqlite" }),
         "redis" | "rediss" => Err(StoreError::MissingFeature { feature: "redis" }),
         "postgres" | "postgresql" => Err(StoreError::MissingFeature { feature: "postgres" }),
-        _ => Err(bad("no store has that scheme; write `memory:`")),
+        _ => Err(bad("no store has that scheme; write `memory:` or `sqlite://jobs.db`")),
     }
 }

@@ -1,0 +1,52 @@
+//! The runner on a store in a file.
+
+#![allow(clippy::unwrap_used)] // A test may panic.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use jobs_runner::{RunFilter, prelude::*};
+
+#[derive(Default)]
+struct Sums {
+    sum: AtomicU64,
+}
+
+#[cron_group("sums")]
+impl Sums {
+    #[query("add")]
+    async fn numbers(&self) -> impl Iterator<Item = u64> + use<> {
+        0..5_000
+    }
+
+    #[job("add", concurrency = 32)]
+    async fn add(&self, n: u64) {
+        self.sum.fetch_add(n, Ordering::Relaxed);
+    }
+}
+
+async fn start(url: &str, sums: &Arc<Sums>) -> Runner {
+    Runner::builder().store(url).only(["sums.*"]).provide(sums.clone()).start().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_worked_off_by_the_runners_on_one_file_and_is_there_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}?durability=full", directory.path().join("jobs.db").display());
+    let sums = Arc::new(Sums::default());
+    let (one, other) = (start(&url, &sums).await, start(&url, &sums).await);
+    let report = one.run(Sums::ADD).await.unwrap().wait().await.unwrap().ok().unwrap();
+    assert_eq!(report.counts.ok, 5_000);
+    assert_eq!(sums.sum.load(Ordering::Relaxed), 5_000 * 4_999 / 2, "every item was handled once");
+    one.shutdown(Duration::from_secs(5)).await.unwrap();
+    other.shutdown(Duration::from_secs(5)).await.unwrap();
+
+    let client = Client::connect(url.as_str()).await.unwrap();
+    let runs = client.runs(RunFilter::new()).await.unwrap();
+    assert_eq!(runs, [report]);
+}
