@@ -6,13 +6,12 @@ use jobs_core::{
     Append, Attach, BodyWriter, Cause, End, Fire, Firing, IfBusy, JobWant, Link, Node, SessionId, Settle, Settlement,
     Store, Want,
 };
-use jobs_runner::{MemoryStore, prelude::Result};
+use jobs_runner::prelude::Result;
 
 use crate::User;
 
 /// Items per second, from the query to the last settlement.
-pub async fn drive(items: u64) -> Result<f64> {
-    let store = MemoryStore::new();
+pub async fn drive(store: Arc<dyn Store>, items: u64) -> Result<f64> {
     let (session, job) = (SessionId(1), Arc::<str>::from("bare.job"));
     let mut link = Link::new(job.clone());
     (link.query, link.concurrency) = (true, 256);
@@ -42,7 +41,8 @@ pub async fn drive(items: u64) -> Result<f64> {
     }
     store.append(append(seq, writer.finish().into_iter().collect(), true)).await?;
 
-    let want = Want { slots: 256, jobs: vec![JobWant { job, slots: 1, per_slot: 64 }] };
+    // What a runner asks for whose 64 slots are free.
+    let want = Want { slots: 256, jobs: vec![JobWant { job, slots: 64, per_slot: 64 }] };
     let (mut n, mut settlements, mut handled) = (0, Vec::new(), 0);
     while handled < items {
         n += 1;

@@ -1,4 +1,4 @@
-//! Measures the runner against the store it runs on, in one process and one run: `driver [ITEMS] [ROUNDS]`.
+//! Measures the runner against the store it runs on, in one process and one run: `driver [ITEMS] [ROUNDS] [memory|sqlite]`.
 //!
 //! A query finds ITEMS small items, and a handler that does nothing is called for each, end to end: fill, run,
 //! settle. Beside it, the same items go through the same store without a runner: encoded, appended, leased, decoded,
@@ -14,7 +14,9 @@ use std::{
     time::Instant,
 };
 
+use jobs_core::Store;
 use jobs_runner::{MemoryStore, prelude::*};
+use jobs_sqlite::{SqliteOptions, SqliteStore};
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
@@ -49,20 +51,33 @@ impl FanOut {
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> Result<()> {
-    let mut arguments = std::env::args().skip(1).map(|argument| argument.parse::<u64>());
-    let items = arguments.next().transpose()?.unwrap_or(1_000_000);
-    let rounds = arguments.next().transpose()?.unwrap_or(3);
+    let mut arguments = std::env::args().skip(1);
+    let items = arguments.next().map(|n| n.parse()).transpose()?.unwrap_or(1_000_000);
+    let rounds = arguments.next().map(|n| n.parse()).transpose()?.unwrap_or(3);
+    let kind = arguments.next().unwrap_or_else(|| "memory".to_owned());
     println!("{:>12} {:>12} {:>6}", "runner/s", "bare/s", "ratio");
     for _ in 0..rounds {
-        let (through, bare) = (through_runner(items).await?, bare::drive(items).await?);
+        let through = through_runner(open(&kind).await?, items).await?;
+        let bare = bare::drive(open(&kind).await?, items).await?;
         println!("{through:>12.0} {bare:>12.0} {:>6.2}", through / bare);
     }
     Ok(())
 }
 
-async fn through_runner(items: u64) -> Result<f64> {
+/// A new store, empty: a file of SQLite is made anew each time.
+async fn open(kind: &str) -> Result<Arc<dyn Store>> {
+    if kind == "memory" {
+        return Ok(Arc::new(MemoryStore::new()));
+    }
+    let directory = std::env::temp_dir().join(format!("jobs-driver-{}", std::process::id()));
+    let _none_yet = std::fs::remove_dir_all(&directory);
+    std::fs::create_dir_all(&directory)?;
+    Ok(Arc::new(SqliteStore::open(SqliteOptions::new(directory.join("jobs.db"))).await?))
+}
+
+async fn through_runner(store: Arc<dyn Store>, items: u64) -> Result<f64> {
     let group = Arc::new(FanOut { items, handled: AtomicU64::new(0) });
-    let runner = Runner::builder().store(MemoryStore::new()).provide(group.clone()).start().await?;
+    let runner = Runner::builder().store(store).provide(group.clone()).start().await?;
     let began = Instant::now();
     let report = runner.run(FanOut::HANDLE).await?.wait().await?.ok()?;
     let rate = items as f64 / began.elapsed().as_secs_f64();
