@@ -113,6 +113,14 @@ impl Header {
         ItemId::new(self.number, self.start + u64::from(index))
     }
 
+    /// What the progress of a query means for its item, when a page is stored: its attempts begin anew, and so does the
+    /// suspicion that it kills its nodes. Says whether that changes anything.
+    pub fn begin_anew(&mut self) -> bool {
+        let changed = self.attempt > 0 || self.crashes > 0 || self.suspect;
+        (self.attempt, self.crashes, self.suspect) = (0, 0, false);
+        changed
+    }
+
     /// Where ready items stand: lower is leased first. One number, so that every store sorts by it and nothing
     /// else: the due time, earlier by [`STEP`] per step of priority. Within one rank, the order is that of runs, and
     /// in a run the order in which the query found the items, whatever was given back or handed out before.

@@ -395,7 +395,8 @@ pub struct Append {
     /// The items.
     pub bodies: Vec<Body>,
     /// For a query that is called page by page: where the next page begins. The items are published at once,
-    /// the cursor is stored with them, and the fill item's attempts start anew.
+    /// the cursor is stored with them, and the fill item's attempts and crashes start anew: a query that gets on does
+    /// not kill its nodes.
     pub page: Option<Option<Vec<u8>>>,
     /// Whether this is all: publishes what was staged, and settles the fill item.
     pub last: bool,

@@ -40,9 +40,8 @@ impl State {
         fill.staged_items = if append.last || !staged { 0 } else { start - run.counts.total };
         if let Some(cursor) = append.page {
             fill.cursor = cursor;
-            // A stored page is progress: the attempts of the query start anew.
             if let Some(held) = self.leases.get_mut(&append.token) {
-                held.chunk.header.attempt = 0;
+                held.chunk.header.begin_anew();
             }
         }
         if append.last || !staged {

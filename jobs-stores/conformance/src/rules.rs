@@ -63,6 +63,7 @@ macro_rules! __rules {
             pages_are_visible_at_once
             a_page_is_resumed_at_its_cursor
             a_stored_page_starts_the_attempts_anew
+            a_stored_page_ends_the_suspicion
             the_last_append_ends_the_filling
             a_query_that_finds_nothing_ends_its_run
             a_query_that_fails_for_good_fails_its_run

@@ -83,10 +83,11 @@ impl Step<'_> {
         Ok(header.start - first)
     }
 
-    /// A stored page is progress: the attempts of the query start anew.
+    /// A stored page is progress.
     fn progressed(&mut self, token: Token) -> Done<()> {
-        if let Some(held) = self.held_fill(token)?.filter(|held| held.header.attempt > 0) {
-            held.header.attempt = 0;
+        if let Some(held) = self.held_fill(token)?
+            && held.header.begin_anew()
+        {
             self.dirty_leases.insert(token);
         }
         Ok(())

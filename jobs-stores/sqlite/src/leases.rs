@@ -217,9 +217,9 @@ impl Step<'_> {
             let settled = (!held.settled.is_empty())
                 .then(|| held.settled.iter().map(|settled| u8::from(*settled)).collect::<Vec<u8>>());
             let header = if held.part.own { None } else { Some(serde_json::to_string(&held.header)?) };
-            let sql =
-                "UPDATE lease SET open = ?3, settled = ?4, header = ?5 WHERE session = ?1 AND token = ?2";
-            self.execute(sql, (key.0, key.1, held.open, settled, header))?;
+            let sql = "UPDATE lease SET open = ?3, settled = ?4, header = ?5, suspect = ?6
+                       WHERE session = ?1 AND token = ?2";
+            self.execute(sql, (key.0, key.1, held.open, settled, header, held.header.suspect))?;
         }
         Ok(())
     }

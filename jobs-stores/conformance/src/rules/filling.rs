@@ -1,10 +1,10 @@
 //! What a query found: staged or page by page, fenced and in order.
 
-use jobs_core::{Appended, Completion, End, Lease, RunId, RunState, Stage, Token};
+use jobs_core::{Appended, Completion, End, Lease, RunId, RunState, SessionId, Stage, Token};
 
 use super::sessions::silence;
 use crate::{
-    bench::{A, B, Bench, FAN, all_numbers, failure, link},
+    bench::{A, B, Bench, C, FAN, all_numbers, failure, link},
     violation::{Broken, Check},
 };
 
@@ -148,6 +148,25 @@ pub(super) fn a_stored_page_starts_the_attempts_anew(bench: &mut Bench<'_>) -> C
     bench.settle(A, &second, End::Retry { at: bench.now, failure: failure("no", bench.now) })?;
     let third = bench.lease_one(A)?;
     ensure_eq!(third.chunk.header.attempt, 1, "a stored page starts the attempts anew");
+    Ok(())
+}
+
+pub(super) fn a_stored_page_ends_the_suspicion(bench: &mut Bench<'_>) -> Check {
+    bench.attach(C, &[link(FAN)])?;
+    let fire = bench.by_hand(FAN);
+    let run = bench.stored(fire)?;
+    for page in 0..8_u8 {
+        let victim = SessionId(100 + u64::from(page));
+        bench.attach(victim, &[link(FAN)])?;
+        let lease = bench.lease_one(victim)?;
+        let header = &lease.chunk.header;
+        ensure_eq!((header.stage, header.crashes), (Stage::Fill, 0), "a query that gets on is not charged");
+        ready(&bench.append(lease.token, 0, 0..0, Some(Some(&[page])), false)?)?;
+        silence(bench, &[C])?;
+        let reaped = bench.reap(C)?;
+        ensure_eq!((reaped.items, reaped.dead.len()), (1, 0), "a query that gets on is no poison");
+    }
+    ensure_eq!(bench.run(run)?.state, RunState::Filling, "a query that gets on goes on");
     Ok(())
 }
 

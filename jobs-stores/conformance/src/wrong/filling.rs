@@ -88,6 +88,18 @@ pub(super) const LIES: &[Lie] = &[
         },
     ),
     Lie::answers(
+        "a_stored_page_ends_the_suspicion",
+        "charges a query with the deaths of all its nodes",
+        |_, answer, _| {
+            for lease in leases(answer) {
+                let header = &mut lease.chunk.header;
+                if header.stage == Stage::Fill {
+                    header.crashes = header.redelivered.saturating_sub(1);
+                }
+            }
+        },
+    ),
+    Lie::answers(
         "the_last_append_ends_the_filling",
         "says that a run is filling to its end",
         |_, answer, _| {

@@ -403,9 +403,10 @@ impl Journal {
             run.published = true;
         }
         if paged {
-            self.model.item((header.number, Stage::Fill, 0)).attempt = 0;
+            let item = self.model.item((header.number, Stage::Fill, 0));
+            (item.attempt, item.crashes, item.suspect) = (0, 0, false);
             if let Some(lease) = self.model.leases.get_mut(&token) {
-                lease.header.attempt = 0;
+                lease.header.begin_anew();
             }
         }
         if last {
