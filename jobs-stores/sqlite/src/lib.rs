@@ -27,6 +27,7 @@ mod fault;
 mod filling;
 mod firing;
 mod granting;
+mod hook;
 mod items;
 mod jobs;
 mod lanes;

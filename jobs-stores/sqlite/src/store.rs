@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     fault::Done,
+    hook::Hook,
     operation::{Reading, Writing},
     options::{NAMESPACE, SqliteOptions},
     place::warn_if_remote,
@@ -49,6 +50,7 @@ struct Shared {
     writes: mpsc::Sender<Operation>,
     reads: mpsc::Sender<Question>,
     spaces: Arc<Spaces>,
+    hook: Arc<Hook>,
 }
 
 impl std::fmt::Debug for SqliteStore {
@@ -99,6 +101,12 @@ impl SqliteStore {
         Self { offset: self.offset + millis, ..self.clone() }
     }
 
+    /// Does something inside the next commit: after all is written, and before others may see it. A test hook.
+    #[doc(hidden)]
+    pub fn in_next_commit(&self, act: impl FnOnce() + Send + 'static) {
+        self.shared.hook.set(act);
+    }
+
     /// Stores a ready chunk as it is: the door of the conformance suite for a chunk of a newer format.
     #[doc(hidden)]
     pub fn plant(&self, chunk: jobs_core::Chunk) -> StoreResult<'static, ()> {
@@ -140,8 +148,9 @@ fn begin(options: SqliteOptions, opened: oneshot::Sender<Result<SqliteStore, Sto
     let spaces = Arc::<Spaces>::default();
     let (writes, operations) = mpsc::channel();
     let (reads, questions) = mpsc::channel();
+    let hook = Arc::<Hook>::default();
     let open = || {
-        let writer = Writer::open(options.clone(), spaces.clone())?;
+        let writer = Writer::open(options.clone(), spaces.clone(), hook.clone())?;
         Ok((writer, Reader::open(options.clone())?))
     };
     let (writer, reader) = match open().map_err(|fault: crate::fault::Fault| fault.told(&path)) {
@@ -155,7 +164,7 @@ fn begin(options: SqliteOptions, opened: oneshot::Sender<Result<SqliteStore, Sto
         thread::Builder::new().name("jobs-sqlite-read".to_owned()).spawn(move || reader.work(&questions));
     let store = spawned.map_err(|error| StoreError::Backend(error.into())).map(|_thread| {
         let space = spaces.of(options.namespace.as_deref().unwrap_or(NAMESPACE));
-        let shared = Arc::new(Shared { path: path.clone(), writes, reads, spaces });
+        let shared = Arc::new(Shared { path: path.clone(), writes, reads, spaces, hook });
         SqliteStore { shared, space, offset: options.offset }
     });
     warn_if_remote(&path);

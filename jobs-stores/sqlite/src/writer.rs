@@ -15,6 +15,7 @@ use crate::{
     cache::Cache,
     connection::{Opened, open_writer},
     fault::{Done, Fault},
+    hook::Hook,
     operation::Write,
     options::SqliteOptions,
     space::Spaces,
@@ -36,6 +37,7 @@ pub(crate) type Operation = Box<dyn Write>;
 pub(crate) struct Writer {
     options: SqliteOptions,
     spaces: Arc<Spaces>,
+    hook: Arc<Hook>,
     opened: Opened,
     cache: Cache,
     /// What `PRAGMA data_version` said last: another number, and another connection has written.
@@ -51,9 +53,9 @@ enum Lost {
 }
 
 impl Writer {
-    pub(crate) fn open(options: SqliteOptions, spaces: Arc<Spaces>) -> Done<Self> {
+    pub(crate) fn open(options: SqliteOptions, spaces: Arc<Spaces>, hook: Arc<Hook>) -> Done<Self> {
         let opened = open_writer(&options)?;
-        Ok(Self { options, spaces, opened, cache: Cache::default(), version: None })
+        Ok(Self { options, spaces, hook, opened, cache: Cache::default(), version: None })
     }
 
     /// Works until nobody is left who could send something.
@@ -121,7 +123,7 @@ impl Writer {
 
     /// One transaction. Gives for each operation why it failed, if it did.
     fn attempt(&mut self, group: &mut [Operation]) -> Result<Vec<Option<StoreError>>, Lost> {
-        let Self { options, spaces, opened: Opened { conn, place }, cache, version } = self;
+        let Self { options, spaces, hook, opened: Opened { conn, place }, cache, version } = self;
         let location = options.path.display().to_string();
         let transaction = Transaction::begin(conn, &location).map_err(Lost::All)?;
         let seen = data_version(conn).map_err(|error| Lost::All(error.into()))?;
@@ -151,8 +153,9 @@ impl Writer {
                 }
             }
         }
-        let committed =
-            cache.write_source(conn).and_then(|()| transaction.commit()).and_then(|()| place.check());
+        let written = cache.write_source(conn);
+        hook.act();
+        let committed = written.and_then(|()| transaction.commit()).and_then(|()| place.check());
         if let Err(fault) = committed {
             cache.forget();
             return Err(if alone { Lost::All(fault) } else { Lost::Group });

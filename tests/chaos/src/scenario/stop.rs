@@ -1,0 +1,78 @@
+//! A process is stopped for longer than its lease, and goes on: its late results change nothing.
+
+use std::time::Duration;
+
+use jobs_runner::prelude::*;
+use rustix::process::Signal;
+
+use super::{Outcome, Play};
+use crate::{
+    process::{Process, until},
+    record,
+    stage::{PATIENCE, Stage},
+    worker::{LEASE, Orders},
+};
+
+/// Two processes at work.
+async fn two(play: &Play<'_>) -> Result<(Stage, [Process; 2])> {
+    let orders = Orders { items: 4_000, work: 20_000, concurrency: 20, ticks: true, ..Orders::default() };
+    let mut stage = Stage::new(play.program, play.store, orders).await?;
+    let both = [stage.start().await?, stage.start().await?];
+    stage.run("chaos.load").await?;
+    Ok((stage, both))
+}
+
+/// Stopped anywhere but in a commit: the other one takes over.
+pub(super) async fn outside(play: &Play<'_>) -> Result<Outcome> {
+    let (mut stage, [stopped, other]) = two(play).await?;
+    let rounds = play.faults.min(if play.short { 3 } else { 20 });
+    for _ in 0..rounds {
+        if stage.is_over().await? {
+            stage.run("chaos.load").await?;
+        }
+        stage.until_it_works(&stopped, fastrand::u64(20..200))?;
+        let fault = stopped.stop()?;
+        stage.suffered(fault);
+        let waited = until("what was held is taken over", PATIENCE, || stage.has_recovered(&fault));
+        stopped.signal(Signal::CONT)?;
+        waited?;
+    }
+    let (verdict, _) = stage.conclude(vec![stopped, other]).await?;
+    let hits = verdict.hits;
+    Ok(Outcome::new("stop", play, verdict).demand(hits > 0, || "no stop hit anything in flight".to_owned()))
+}
+
+/// Stopped inside a commit: all that share the file wait, say so, and lose nothing; whether it goes on or dies.
+pub(super) async fn inside_a_commit(play: &Play<'_>) -> Result<Outcome> {
+    let (mut stage, [mut stopped, other]) = two(play).await?;
+    let mut wrong = Vec::new();
+    for round in 0..if play.short { 2 } else { 6 } {
+        if stage.is_over().await? {
+            stage.run("chaos.load").await?;
+        }
+        stage.until_it_works(&stopped, 50)?;
+        stopped.signal(Signal::USR1)?;
+        until("it is stopped inside a commit", PATIENCE, || Ok(stopped.is_stopped()))?;
+        stage.suffered(crate::oracle::Fault { pid: stopped.pid(), at: record::now() });
+        // What the other one has in hand comes to its end, and nothing follows.
+        tokio::time::sleep(LEASE * 2).await;
+        let before = stage.facts(std::slice::from_ref(&other))?;
+        tokio::time::sleep(LEASE * 5).await;
+        if stage.facts(std::slice::from_ref(&other))? != before {
+            wrong.push("a process worked on while another one was inside a commit".to_owned());
+        }
+        if !other.said()?.contains("held the store's file") {
+            wrong.push(format!("a process that waits says so, and said: {}", other.said()?));
+        }
+        if round % 2 == 0 {
+            stopped.signal(Signal::CONT)?;
+        } else {
+            stage.suffered(stopped.kill()?);
+            stopped = stage.start().await?;
+        }
+        stage.until_it_works(&other, 50)?;
+    }
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let outcome = Outcome::new("commit", play, stage.conclude(vec![stopped, other]).await?.0);
+    Ok(wrong.into_iter().fold(outcome, |outcome, wrong| outcome.demand(false, || wrong)))
+}
