@@ -172,3 +172,17 @@ impl Tasks {
         self.tracker.wait().await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn no_sleep_is_longer_than_fifteen_seconds_in_one_piece() {
+        let (env, began) = (Env::real(), Instant::now());
+        env.sleep(Duration::from_secs(3_600)).await;
+        assert_eq!(began.elapsed(), Duration::from_secs(15));
+        env.sleep(Duration::from_secs(1)).await;
+        assert_eq!(began.elapsed(), Duration::from_secs(16));
+    }
+}

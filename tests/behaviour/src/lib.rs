@@ -2,6 +2,8 @@
 //! many are inside. The tests themselves are in `tests/`, one file per subject.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test may panic.
 
+pub mod sources;
+
 use std::{
     collections::VecDeque,
     fmt::Debug,

@@ -4,12 +4,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
-}
+use behaviour::sources::{root, sources, tests_at};
 
 fn page() -> String {
     fs::read_to_string(root().join("tests/CONFORMANCE.md")).unwrap()
@@ -40,38 +38,6 @@ fn named(text: &str) -> Vec<(&str, &str)> {
     quoted(text).into_iter().filter_map(|name| name.split_once("::")).collect()
 }
 
-/// The functions that a source declares as tests: after an attribute that says so, or as a rule of the suite.
-fn tests(source: &str) -> BTreeSet<String> {
-    let mut tests = BTreeSet::new();
-    let mut is_test = false;
-    for line in source.lines().map(str::trim) {
-        if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
-            is_test = true;
-        }
-        let rule = line.starts_with("pub(super) fn ") && line.contains("Bench");
-        let name = line.split_once("fn ").map(|(_, rest)| rest);
-        let name = name.and_then(|rest| rest.split(['(', '<']).next());
-        if let Some(name) = name.filter(|_| !line.starts_with("//")) {
-            if is_test || rule {
-                tests.insert(name.to_owned());
-            }
-            is_test = false;
-        }
-    }
-    tests
-}
-
-fn sources(place: &Path) -> Vec<PathBuf> {
-    if place.is_file() {
-        return vec![place.to_owned()];
-    }
-    let entries = fs::read_dir(place).unwrap_or_else(|error| panic!("{}: {error}", place.display()));
-    entries
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|e| e == "rs"))
-        .collect()
-}
-
 #[test]
 fn every_test_that_the_page_names_exists() {
     let page = page();
@@ -82,7 +48,7 @@ fn every_test_that_the_page_names_exists() {
             let cases = sources(place).into_iter().filter(|case| case.with_extension("stderr").is_file());
             cases.map(|case| case.file_stem().unwrap().to_string_lossy().into_owned()).collect()
         } else {
-            sources(place).iter().flat_map(|source| tests(&fs::read_to_string(source).unwrap())).collect()
+            tests_at(place)
         };
         known.insert(name.as_str(), tests);
     }
@@ -96,13 +62,6 @@ fn every_test_that_the_page_names_exists() {
     }
     assert!(missing.is_empty(), "the page names what is not there:\n{}", missing.join("\n"));
     assert!(named(&page).len() > 100, "the page is read");
-}
-
-#[test]
-fn a_function_that_is_no_test_does_not_count() {
-    let found =
-        tests("#[test]\nfn one() {}\nfn helper() {}\n#[tokio::test]\nasync fn two() -> Result<()> {\n");
-    assert_eq!(found, BTreeSet::from(["one".to_owned(), "two".to_owned()]));
 }
 
 #[test]

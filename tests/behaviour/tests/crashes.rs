@@ -347,8 +347,8 @@ async fn shutdown_lets_running_attempts_end_and_gives_the_rest_back() -> Result<
         }
         ended
     };
-    opened.await?;
     assert_eq!(ended, Some(Ok(())));
+    opened.await?;
     let on_b = work.log.all().into_iter().filter(|(_, node, _)| node == "b").count();
     assert_eq!(on_b, 5, "nothing new was started");
     t.advance(secs(5)).await;

@@ -31,7 +31,7 @@ impl Mail {
     #[job("send", "0 * * * *", retries = 1, retry_delay = "1s")]
     async fn send(&self, user: u32) -> Result<()> {
         if !self.mended.load(Ordering::SeqCst) {
-            return Err(if user % 2 == 0 { "even: refused" } else { "odd: refused" }.into());
+            return Err(if user.is_multiple_of(2) { "even: refused" } else { "odd: refused" }.into());
         }
         self.sent.note(user);
         Ok(())

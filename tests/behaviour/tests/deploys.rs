@@ -236,6 +236,25 @@ async fn the_options_of_work_are_those_of_the_build_that_does_it() -> Result<()>
 }
 
 #[tokio::test]
+async fn the_limits_of_work_are_those_of_the_build_that_does_it() -> Result<()> {
+    let report = Report::default();
+    let (t, build) = builds(2, &report, |n, b| {
+        let limit = if n == 0 { 1 } else { 3 };
+        let options = JobOptions::new().concurrency(10).global_concurrency(limit);
+        b.only(["report.send"]).configure("report.send", options)
+    })
+    .await;
+    // `b` comes with the newer build and goes again: its limit goes with it.
+    build.store(1, Ordering::Relaxed);
+    t.restart("b").await;
+    t.shutdown("b", SECOND).await?;
+    let _run = t.client().run("report.send").await?;
+    t.advance(SECOND).await;
+    assert_eq!(report.log.all(), ["send 1"]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_job_that_is_enabled_again_in_code_is_resumed_and_a_pause_by_hand_stays() -> Result<()> {
     let report = Report::default();
     let (t, build) = builds(1, &report, |n, b| {
@@ -253,6 +272,6 @@ async fn a_job_that_is_enabled_again_in_code_is_resumed_and_a_pause_by_hand_stay
     t.restart("a").await;
     build.store(1, Ordering::Relaxed);
     t.restart("a").await;
-    assert!(t.client().job("report.write").await?.paused.as_deref() != Some("disabled in code"));
+    assert_eq!(t.client().job("report.write").await?.paused.as_deref(), Some("by hand"));
     Ok(())
 }

@@ -323,6 +323,8 @@ async fn the_events_of_two_nodes_tell_each_thing_once() -> Result<()> {
     shop.gate.open();
     let t = Harness::new().nodes(3).provide(shop).start().await?;
     t.advance(HOUR * 5 + MINUTE).await;
+    t.client().pause("shop.*", "stocktaking").await?;
+    t.advance(HOUR * 2).await;
     let events = t.events();
     let count = |which: fn(&Event) -> bool| events.iter().filter(|event| which(event)).count();
     assert_eq!(count(|e| matches!(e, Event::TickFired { .. })), 10);
@@ -331,6 +333,7 @@ async fn the_events_of_two_nodes_tell_each_thing_once() -> Result<()> {
     assert_eq!(count(|e| matches!(e, Event::RunFinished(_))), 10);
     assert_eq!(count(|e| matches!(e, Event::ItemDone { .. })), 5 * 2 + 5);
     assert_eq!(count(|e| matches!(e, Event::ItemDead { .. })), 5);
+    assert_eq!(count(|e| matches!(e, Event::TickSkipped { .. })), 4);
     Ok(())
 }
 

@@ -116,3 +116,17 @@ async fn what_was_leased_ahead_when_a_runner_shuts_down_is_not_started() -> Resu
     assert_eq!((many.started.len(), many.done.len()), (started, started));
     Ok(())
 }
+
+#[tokio::test]
+async fn what_was_found_is_worked_though_its_job_is_stopped() -> Result<()> {
+    let many = Many::default();
+    let t = Harness::new().provide(many.clone()).start().await?;
+    let run = t.client().run(Many::QUICK).await?;
+    t.advance(MILLI * 500).await;
+    t.runner("a").stop(Many::QUICK)?;
+    let started = many.started.len();
+    assert!(started > 0 && started < 2_000, "{started}");
+    t.advance(secs(10)).await;
+    assert_eq!(t.client().report(run.id()).await?.ok()?.counts.ok, 2_000);
+    Ok(())
+}

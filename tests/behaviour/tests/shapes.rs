@@ -6,6 +6,7 @@ use std::{
     collections::{BTreeSet, VecDeque},
     error::Error,
     pin::Pin,
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use behaviour::{Log, at, stream};
@@ -576,5 +577,34 @@ async fn several_blocks_of_one_type_share_the_instance() -> Result<()> {
     t.run(Mailer::<u8>::SECOND_JOB).await?.ok()?;
     t.run("mailer.two").await?.ok()?;
     assert_eq!(log.all(), ["one 7", "two 7", "two 7"]);
+    Ok(())
+}
+
+/// Made by its `Default`, and declared in two blocks.
+#[derive(Default)]
+struct Tally(AtomicU32);
+
+#[cron_group("tally")]
+impl Tally {
+    #[job("add")]
+    async fn add(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[cron_group("tally")]
+impl Tally {
+    #[job("check")]
+    async fn check(&self) -> Result<(), String> {
+        let n = self.0.load(Ordering::Relaxed);
+        if n == 1 { Ok(()) } else { Err(format!("{n}")) }
+    }
+}
+
+#[tokio::test]
+async fn several_blocks_of_one_type_share_the_instance_that_default_makes() -> Result<()> {
+    let t = Harness::new().group::<Tally>().start().await?;
+    t.run(Tally::ADD).await?.ok()?;
+    t.run(Tally::CHECK).await?.ok()?;
     Ok(())
 }
