@@ -5,7 +5,8 @@
 //! $ cd DIR && sha256sum --check OUT/some/file.sha256
 //! ```
 //!
-//! `some/file` becomes `some/file.gz`, with the checksum of the file itself in `some/file.sha256`.
+//! `some/file` becomes `some/file.gz`, with the checksum of the file itself in `some/file.sha256`. How far it is stands in
+//! `OUT/backup.db`: killed in the middle and started again, it goes on.
 
 use std::{
     ffi::OsString,
@@ -16,7 +17,7 @@ use std::{
 };
 
 use flate2::{Compression, write::GzEncoder};
-use jobs_runner::{DeadFilter, prelude::*};
+use jobs_runner::{DeadFilter, RunFilter, SqliteStore, prelude::*};
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 use walkdir::WalkDir;
@@ -115,15 +116,23 @@ async fn main() -> Result<()> {
         return Err("the files are not to be mixed with their copies; name another OUT".into());
     }
 
-    let runner = Runner::builder().provide(backup).start().await?;
-    let report = runner.run(Backup::COMPRESS).await?.wait().await?;
+    let store = SqliteStore::at(to.join("backup.db")).await?;
+    let runner = Runner::builder().store(store).provide(backup).start().await?;
+    let client = runner.client();
+    // A run that was cut off goes on where it was.
+    let last = client.runs(RunFilter::new().job(Backup::COMPRESS).limit(1)).await?;
+    let run = match last.first().filter(|run| !run.state.is_final()) {
+        Some(unfinished) => client.handle(unfinished.id).await?,
+        None => client.run(Backup::COMPRESS).await?,
+    };
+    let report = run.wait().await?;
     let counts = report.counts;
     println!(
         "{} files: {} saved, {} left out, {} failed",
         counts.total, counts.ok, counts.discarded, counts.dead
     );
     let dead = DeadFilter::new().run(report.id).limit(usize::MAX);
-    for failure in runner.client().dead(dead).await?.iter().filter_map(|dead| dead.attempts.last()) {
+    for failure in client.dead(dead).await?.iter().filter_map(|dead| dead.attempts.last()) {
         println!("  {}", failure.message);
     }
     runner.shutdown(Duration::from_secs(5)).await?;

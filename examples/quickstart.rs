@@ -81,7 +81,8 @@ fn sha256(bytes: &[u8]) -> String {
 async fn main() -> Result<()> {
     let Options { cache, serve } = Options::parse()?;
     let lock_file = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.lock"));
-    let mut builder = Runner::builder().provide(Archives { lock_file, cache });
+    let store = env::var("JOBS_STORE").unwrap_or("sqlite://quickstart.db".to_owned());
+    let mut builder = Runner::builder().store(store).provide(Archives { lock_file, cache });
     if serve {
         builder = builder.configure("archives.verify", JobOptions::new().schedule("3s"));
     }

@@ -3,22 +3,31 @@
 
 mod run {
     mod backup;
+    mod control;
     mod next_fires;
     mod quickstart;
+    mod session_cleanup;
     mod testing;
+    mod watchdog;
 }
 
 use std::{
     path::{Path, PathBuf},
     process::{Command, Output},
+    sync::atomic::{AtomicU32, Ordering},
 };
 
-/// An example, which cargo has built beside this test.
+/// An example, which cargo has built beside this test; on a store of its own.
 fn example(name: &str) -> Command {
     let test = std::env::current_exe().unwrap();
     let program = test.parent().and_then(Path::parent).unwrap().join("examples").join(name);
     assert!(program.exists(), "{} is not built; run `cargo test -p examples`", program.display());
-    Command::new(program)
+    static STORES: AtomicU32 = AtomicU32::new(0);
+    let store = format!("{}-{}.db", std::process::id(), STORES.fetch_add(1, Ordering::Relaxed));
+    let store = Path::new(env!("CARGO_TARGET_TMPDIR")).join(store);
+    let mut command = Command::new(program);
+    command.env("JOBS_STORE", format!("sqlite://{}", store.display()));
+    command
 }
 
 /// What it printed, and its exit code.
