@@ -90,10 +90,10 @@ impl Process {
     /// # Errors
     /// If it does not stop.
     pub fn stop(&self) -> io::Result<Fault> {
-        let fault = Fault { pid: self.pid(), at: record::now() };
         self.signal(Signal::STOP)?;
         until("the process is stopped", Duration::from_secs(30), || Ok(self.is_stopped()))?;
-        Ok(fault)
+        // Not before: what it came to the end of until then is not in flight.
+        Ok(Fault { pid: self.pid(), at: record::now() })
     }
 
     /// Whether it is stopped.

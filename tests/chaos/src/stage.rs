@@ -105,6 +105,25 @@ impl Stage {
         until("a process works", PATIENCE, || Ok(process.facts(logs)? >= before + facts))
     }
 
+    /// The same, with another run of the job whenever all are over: there is always something to do.
+    ///
+    /// # Errors
+    /// If it does not, or a run is refused.
+    pub async fn busy_until_it_works(&mut self, job: &str, process: &Process, facts: u64) -> Result<()> {
+        let before = process.facts(&self.orders.logs)?;
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while process.facts(&self.orders.logs)? < before + facts {
+            if std::time::Instant::now() > deadline {
+                return Err(format!("a process does not work: {}", process.said()?).into());
+            }
+            if self.is_over().await? {
+                self.run(job).await?;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Ok(())
+    }
+
     /// How many facts all processes have noted.
     ///
     /// # Errors

@@ -5,19 +5,43 @@ use std::path::Path;
 
 use chaos::scenario::{Play, play};
 
-async fn clean(name: &str, store: &str) {
+async fn clean(name: &str) {
     let program = Path::new(env!("CARGO_BIN_EXE_chaos"));
-    let outcome = play(name, &Play { program, store, faults: 10, short: true }).await.unwrap();
+    let outcome = play(name, &Play { program, store: "sqlite", faults: 10, short: true }).await.unwrap();
     assert!(outcome.is_clean(), "{outcome:#?}");
 }
 
-macro_rules! scenarios {
-    ($($name:ident)*) => { $(
-        #[tokio::test]
-        async fn $name() {
-            clean(stringify!($name), "sqlite").await;
-        }
-    )* };
+#[tokio::test]
+async fn a_killed_process_loses_nothing_and_repeats_what_was_in_flight() {
+    clean("kill").await;
 }
 
-scenarios! { kill pages memory share2 share4 stop commit }
+#[tokio::test]
+async fn a_query_killed_between_pages_finds_every_item() {
+    clean("pages").await;
+}
+
+#[tokio::test]
+async fn a_long_query_takes_no_more_memory() {
+    clean("memory").await;
+}
+
+#[tokio::test]
+async fn two_processes_share_a_file() {
+    clean("share2").await;
+}
+
+#[tokio::test]
+async fn four_processes_share_a_file() {
+    clean("share4").await;
+}
+
+#[tokio::test]
+async fn a_process_stopped_past_its_lease_changes_nothing() {
+    clean("stop").await;
+}
+
+#[tokio::test]
+async fn a_process_stopped_inside_a_commit_makes_the_others_wait() {
+    clean("commit").await;
+}

@@ -12,13 +12,9 @@ pub(super) async fn play(play: &Play<'_>) -> Result<Outcome> {
     let orders = Orders { items: 3_000, work: 4_000, concurrency: 50, ticks: true, ..Orders::default() };
     let mut stage = Stage::new(play.program, play.store, orders).await?;
     let mut process = stage.start().await?;
-    stage.run("chaos.load").await?;
     let mut kills = 0;
     while kills < play.faults {
-        if stage.is_over().await? {
-            stage.run("chaos.load").await?;
-        }
-        stage.until_it_works(&process, fastrand::u64(1..600))?;
+        stage.busy_until_it_works("chaos.load", &process, fastrand::u64(1..600)).await?;
         tokio::time::sleep(Duration::from_micros(fastrand::u64(0..20_000))).await;
         stage.suffered(process.kill()?);
         process = stage.start().await?;

@@ -16,9 +16,8 @@ use crate::{
 /// Two processes at work.
 async fn two(play: &Play<'_>) -> Result<(Stage, [Process; 2])> {
     let orders = Orders { items: 4_000, work: 20_000, concurrency: 20, ticks: true, ..Orders::default() };
-    let mut stage = Stage::new(play.program, play.store, orders).await?;
+    let stage = Stage::new(play.program, play.store, orders).await?;
     let both = [stage.start().await?, stage.start().await?];
-    stage.run("chaos.load").await?;
     Ok((stage, both))
 }
 
@@ -27,10 +26,7 @@ pub(super) async fn outside(play: &Play<'_>) -> Result<Outcome> {
     let (mut stage, [stopped, other]) = two(play).await?;
     let rounds = play.faults.min(if play.short { 3 } else { 20 });
     for _ in 0..rounds {
-        if stage.is_over().await? {
-            stage.run("chaos.load").await?;
-        }
-        stage.until_it_works(&stopped, fastrand::u64(20..200))?;
+        stage.busy_until_it_works("chaos.load", &stopped, fastrand::u64(20..200)).await?;
         let fault = stopped.stop()?;
         stage.suffered(fault);
         let waited = until("what was held is taken over", PATIENCE, || stage.has_recovered(&fault));
@@ -47,10 +43,7 @@ pub(super) async fn inside_a_commit(play: &Play<'_>) -> Result<Outcome> {
     let (mut stage, [mut stopped, other]) = two(play).await?;
     let mut wrong = Vec::new();
     for round in 0..if play.short { 2 } else { 6 } {
-        if stage.is_over().await? {
-            stage.run("chaos.load").await?;
-        }
-        stage.until_it_works(&stopped, 50)?;
+        stage.busy_until_it_works("chaos.load", &stopped, 50).await?;
         stopped.signal(Signal::USR1)?;
         until("it is stopped inside a commit", PATIENCE, || Ok(stopped.is_stopped()))?;
         stage.suffered(crate::oracle::Fault { pid: stopped.pid(), at: record::now() });
@@ -70,7 +63,7 @@ pub(super) async fn inside_a_commit(play: &Play<'_>) -> Result<Outcome> {
             stage.suffered(stopped.kill()?);
             stopped = stage.start().await?;
         }
-        stage.until_it_works(&other, 50)?;
+        stage.busy_until_it_works("chaos.load", &other, 50).await?;
     }
     tokio::time::sleep(Duration::from_millis(50)).await;
     let outcome = Outcome::new("commit", play, stage.conclude(vec![stopped, other]).await?.0);
