@@ -37,6 +37,7 @@ impl State {
         let again = known.as_ref().is_some_and(|known| attach.links.iter().eq(known.links.values()));
         let mut past = known.as_ref().map(|known| known.past.clone()).unwrap_or_default();
         for link in &attach.links {
+            let known = self.jobs.contains_key(&link.job);
             if self.gives_way(link, &attach.links, now) {
                 continue;
             }
@@ -44,6 +45,8 @@ impl State {
             // that nobody declares any more, which an older one may follow now.
             if !again {
                 self.rename(link, now);
+            }
+            if !again || !known {
                 self.job(&link.job).link = link.clone();
             }
             past.extend(self.declare(link, now).map(|instant| (link.job.clone(), instant)));

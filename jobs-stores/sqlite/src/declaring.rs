@@ -22,6 +22,7 @@ impl Step<'_> {
         let again = known.is_some() && self.links(row)? == sorted(&attach.links);
         let mut past = known.as_ref().map(|known| known.past.clone()).unwrap_or_default();
         for link in &attach.links {
+            let known = self.known_job(&link.job)?.is_some();
             if self.gives_way(link, &attach.links, row)? {
                 continue;
             }
@@ -29,6 +30,8 @@ impl Step<'_> {
             // that nobody declares any more, which an older one may follow now.
             if !again {
                 self.rename(link)?;
+            }
+            if !again || !known {
                 self.link_job(link)?;
             }
             past.extend(self.declare(link, row)?.map(|instant| (link.job.clone(), instant)));

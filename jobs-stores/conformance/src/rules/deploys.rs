@@ -149,9 +149,16 @@ pub(super) fn a_former_name_gives_way_until_a_rollback(bench: &mut Bench<'_>) ->
     bench.filled_by(B, new, 1)?;
     // The deploy is taken back.
     bench.detach(B)?;
-    let attached = bench.attach(SessionId(0xd), &[link(FAN)])?;
-    let taken = state_of(&attached, FAN)?;
-    ensure_eq!(taken.cursor, state.cursor + MINUTE, "the former name takes the cursor back");
+    // Who gave way before, and who comes now.
+    for session in [C, SessionId(0xd)] {
+        let attached = bench.attach(session, &[link(FAN)])?;
+        let taken = state_of(&attached, FAN)?;
+        ensure_eq!(taken.cursor, state.cursor + MINUTE, "the former name takes the cursor back");
+        let jobs = bench.ask(|store| store.jobs())?;
+        let linked = jobs.into_iter().find(|job| *job.link.job == *FAN).map(|job| job.link);
+        ensure_eq!(linked, Some(link(FAN)), "a job that takes its place back is linked as it is declared");
+    }
+    let taken = state.cursor + MINUTE;
     ensure_eq!(bench.run(run)?.job, FAN, "and the runs");
     let items: u32 = bench.lease(A, 9)?.iter().map(|lease| lease.chunk.count()).sum();
     ensure_eq!(items, 3, "and the items");
@@ -162,8 +169,8 @@ pub(super) fn a_former_name_gives_way_until_a_rollback(bench: &mut Bench<'_>) ->
         bench.detach(session)?;
     }
     let attached = bench.attach(SessionId(0xf), &[link(FAN), link(NEW)])?;
-    ensure_eq!(state_of(&attached, NEW)?.cursor, taken.cursor, "the new name keeps what it took over");
+    ensure_eq!(state_of(&attached, NEW)?.cursor, taken, "the new name keeps what it took over");
     let another = state_of(&attached, FAN)?;
-    ensure!(another.cursor > taken.cursor, "the other job is new: it starts at {}", another.cursor);
+    ensure!(another.cursor > taken, "the other job is new: it starts at {}", another.cursor);
     Ok(())
 }
