@@ -1,10 +1,13 @@
 //! The store driven bare: one task, no runner, the same items and the same calls of the store.
 
-use std::{sync::Arc, time::{Duration, Instant}};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use jobs_core::{
-    Append, Attach, BodyWriter, Cause, End, Fire, Firing, IfBusy, JobWant, Link, Node, SessionId, Settle, Settlement,
-    Store, Want,
+    Append, Attach, BodyWriter, Cause, End, Fire, Firing, IfBusy, JobWant, Link, Node, SessionId, Settle,
+    Settlement, Store, Want,
 };
 use jobs_runner::prelude::Result;
 
@@ -16,7 +19,9 @@ pub async fn drive(store: Arc<dyn Store>, items: u64) -> Result<f64> {
     let mut link = Link::new(job.clone());
     (link.query, link.concurrency) = (true, 256);
     let lease = Duration::from_secs(60);
-    store.attach(Attach { session, lease, node: Node::default(), links: vec![link], gone: Vec::new() }).await?;
+    store
+        .attach(Attach { session, lease, node: Node::default(), links: vec![link], gone: Vec::new() })
+        .await?;
 
     let began = Instant::now();
     let fire = Fire {
@@ -30,9 +35,18 @@ pub async fn drive(store: Arc<dyn Store>, items: u64) -> Result<f64> {
     };
     let want = Want { slots: 1, jobs: Vec::new() };
     let fired = store.fire(Some(session), vec![fire], want).await?.value.pop();
-    let Some(Firing::Fired { lease: Some(fill), .. }) = fired else { return Err("no lease of the query".into()) };
+    let Some(Firing::Fired { lease: Some(fill), .. }) = fired else {
+        return Err("no lease of the query".into());
+    };
     let (mut writer, mut seq) = (BodyWriter::default(), 0);
-    let append = |seq, bodies, last| Append { token: fill.token, seq, item_type: Arc::from("User"), bodies, page: None, last };
+    let append = |seq, bodies, last| Append {
+        token: fill.token,
+        seq,
+        item_type: Arc::from("User"),
+        bodies,
+        page: None,
+        last,
+    };
     for id in 0..items {
         if let Some(body) = writer.push(&User::new(id))? {
             store.append(append(seq, vec![body], false)).await?;

@@ -1,4 +1,5 @@
-//! Measures the runner against the store it runs on, in one process and one run: `driver [ITEMS] [ROUNDS] [memory|sqlite]`.
+//! Measures the runner against the store it runs on, in one process and one run: `driver [ITEMS] [ROUNDS] [STORE]`,
+//! where STORE is `memory`, `sqlite` or `sqlite-full` (each commit waits for the disk).
 //!
 //! A query finds ITEMS small items, and a handler that does nothing is called for each, end to end: fill, run,
 //! settle. Beside it, the same items go through the same store without a runner: encoded, appended, leased, decoded,
@@ -16,7 +17,7 @@ use std::{
 
 use jobs_core::Store;
 use jobs_runner::{MemoryStore, prelude::*};
-use jobs_sqlite::{SqliteOptions, SqliteStore};
+use jobs_sqlite::{Durability, SqliteOptions, SqliteStore};
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
@@ -64,15 +65,21 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// A new store, empty: a file of SQLite is made anew each time.
+/// A new store, empty. A file of SQLite has a directory of its own each time: the one before may still be closing.
 async fn open(kind: &str) -> Result<Arc<dyn Store>> {
-    if kind == "memory" {
-        return Ok(Arc::new(MemoryStore::new()));
-    }
-    let directory = std::env::temp_dir().join(format!("jobs-driver-{}", std::process::id()));
-    let _none_yet = std::fs::remove_dir_all(&directory);
+    let durability = match kind {
+        "memory" => return Ok(Arc::new(MemoryStore::new())),
+        "sqlite" => Durability::Normal,
+        "sqlite-full" => Durability::Full,
+        _ => return Err(format!("there is no store `{kind}`; write memory, sqlite or sqlite-full").into()),
+    };
+    static OPENED: AtomicU64 = AtomicU64::new(0);
+    let name = format!("jobs-driver-{}-{}", std::process::id(), OPENED.fetch_add(1, Ordering::Relaxed));
+    let directory = std::env::temp_dir().join(name);
     std::fs::create_dir_all(&directory)?;
-    Ok(Arc::new(SqliteStore::open(SqliteOptions::new(directory.join("jobs.db"))).await?))
+    Ok(Arc::new(
+        SqliteStore::open(SqliteOptions::new(directory.join("jobs.db")).durability(durability)).await?,
+    ))
 }
 
 async fn through_runner(store: Arc<dyn Store>, items: u64) -> Result<f64> {
