@@ -8,31 +8,36 @@ use std::{fs, path::Path};
 
 use common::{File, append, attach, done, fire, is_whole, settle};
 use jobs_core::{RunId, Store};
-use jobs_sqlite::{SqliteOptions, SqliteStore};
+use jobs_sqlite::{Durability, SqliteOptions, SqliteStore};
 
 const WAL_HEADER: usize = 32;
 const FRAME: usize = 24 + 4_096;
 
-/// How far the run was after each acknowledged step: found, done.
-type Story = Vec<(u64, u64)>;
+/// How far the run was when a step was acknowledged (found, done), and how long the log was then.
+type Story = Vec<((u64, u64), usize)>;
 
-async fn story(store: &SqliteStore) -> (RunId, Story) {
+async fn story(store: &SqliteStore, file: &File) -> (RunId, Story) {
     attach(store, 1).await;
     let (run, lease) = fire(store, 1, 1).await.unwrap();
     let token = lease.unwrap().token;
-    let mut told = vec![(0, 0)];
+    let mut told = vec![((0, 0), log_length(file))];
     for seq in 0..5 {
         append(store, token, seq, seq * 500..(seq + 1) * 500, seq == 4).await.unwrap();
     }
-    told.push((2_500, 0));
+    told.push(((2_500, 0), log_length(file)));
     let mut leases = Vec::new();
     for n in 1..=12 {
         let settlements: Vec<_> = leases.iter().map(done).collect();
         leases = settle(store, 1, n, settlements, 200).await.unwrap();
+        let length = log_length(file);
         let counts = store.run(run).await.unwrap().value.unwrap().counts;
-        told.push((counts.total, counts.ok));
+        told.push(((counts.total, counts.ok), length));
     }
     (run, told)
+}
+
+fn log_length(file: &File) -> usize {
+    usize::try_from(fs::metadata(format!("{}-wal", file.path().display())).unwrap().len()).unwrap()
 }
 
 /// What is there after the log was cut at `cut`.
@@ -51,11 +56,20 @@ async fn after_cut(from: &Path, cut: usize, run: RunId) -> Option<(u64, u64)> {
 
 #[tokio::test]
 async fn a_log_that_is_cut_anywhere_leaves_a_prefix_of_what_was_acknowledged() {
+    cut_anywhere(Durability::Normal).await;
+}
+
+#[tokio::test]
+async fn what_is_acknowledged_with_full_durability_is_in_the_log_before() {
+    cut_anywhere(Durability::Full).await;
+}
+
+async fn cut_anywhere(durability: Durability) {
     let file = File::new();
-    let store = file.open().await;
-    let (run, told) = story(&store).await;
+    let store = SqliteStore::open(file.options().durability(durability)).await.unwrap();
+    let (run, told) = story(&store, &file).await;
     // Copied while the store is open, so nothing was moved out of the log.
-    let log = usize::try_from(fs::metadata(format!("{}-wal", file.path().display())).unwrap().len()).unwrap();
+    let log = log_length(&file);
     assert!(log > WAL_HEADER + 20 * FRAME, "there is something to cut: {log}");
     let mut random = fastrand::Rng::with_seed(4_711);
     let mut cuts: Vec<usize> = (0..=(log - WAL_HEADER) / FRAME).map(|n| WAL_HEADER + n * FRAME).collect();
@@ -65,8 +79,14 @@ async fn a_log_that_is_cut_anywhere_leaves_a_prefix_of_what_was_acknowledged() {
     for cut in cuts {
         let seen = after_cut(&file.path(), cut, run).await;
         assert!(seen >= before, "a longer log says no less: {before:?}, then {seen:?} at {cut}");
-        assert!(seen.is_none_or(|seen| told.contains(&seen)), "{seen:?} at {cut} was never so");
+        assert!(
+            seen.is_none_or(|seen| told.iter().any(|(was, _)| *was == seen)),
+            "{seen:?} at {cut} was never so"
+        );
+        // What was acknowledged when the log was no longer than this is there.
+        let promised = told.iter().rev().find(|(_, length)| *length <= cut).map(|(was, _)| *was);
+        assert!(seen >= promised, "{promised:?} was acknowledged before {cut}, and {seen:?} is there");
         before = seen;
     }
-    assert_eq!(before, told.last().copied(), "a whole log says all");
+    assert_eq!(before, told.last().map(|(was, _)| *was), "a whole log says all");
 }
