@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use jobs_runner::{RunFilter, prelude::*};
+use jobs_runner::{Event, Events, RunFilter, prelude::*};
 
 #[derive(Default)]
 struct Sums {
@@ -49,4 +49,38 @@ async fn a_run_is_worked_off_by_the_runners_on_one_file_and_is_there_after_a_res
     let client = Client::connect(url.as_str()).await.unwrap();
     let runs = client.runs(RunFilter::new()).await.unwrap();
     assert_eq!(runs, [report]);
+}
+
+/// Waits for an event, for as long as a slow machine may need.
+async fn until(events: &mut Events, wanted: impl Fn(&Event) -> bool) -> Event {
+    let waited = tokio::time::timeout(Duration::from_secs(60), async {
+        loop {
+            match events.recv().await {
+                Some(event) if wanted(&event) => return event,
+                Some(_) => {}
+                None => std::future::pending().await,
+            }
+        }
+    });
+    waited.await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_taken_away_is_told_and_the_runner_goes_on_when_it_is_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, away) = (directory.path().join("jobs.db"), directory.path().join("away.db"));
+    let sums = Arc::new(Sums::default());
+    let runner = start(&format!("sqlite://{}", path.display()), &sums).await;
+    let mut events = runner.events();
+    runner.run(Sums::ADD).await.unwrap().wait().await.unwrap().ok().unwrap();
+    std::fs::rename(&path, &away).unwrap();
+    let lost = until(&mut events, |event| matches!(event, Event::StoreLost { .. })).await;
+    let Event::StoreLost { message } = lost else { unreachable!() };
+    assert!(message.contains("deleted") && message.contains("put it back"), "{message}");
+
+    std::fs::rename(&away, &path).unwrap();
+    until(&mut events, |event| matches!(event, Event::StoreBack { .. })).await;
+    let report = runner.run(Sums::ADD).await.unwrap().wait().await.unwrap().ok().unwrap();
+    assert_eq!(report.counts.ok, 5_000);
+    runner.shutdown(Duration::from_secs(5)).await.unwrap();
 }
