@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use serde::Serialize;
+
 use crate::{
     record::{Kind, Record},
     worker::TICK,
@@ -28,10 +30,10 @@ pub struct Fault {
 }
 
 /// What the logs say.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Verdict {
     /// Faults that hit something in flight.
-    pub hits: u64,
+    pub kills: u64,
     /// Items of runs that are over, and that no handler came to the end of.
     pub lost: u64,
     /// Runs of a tick beyond the first.
@@ -50,7 +52,17 @@ pub struct Verdict {
     /// The longest time from a fault until everything that was in flight had begun again, in milliseconds.
     pub recovery_ms: u64,
     /// Items that each process worked on.
+    #[serde(skip)]
     pub shares: Vec<u64>,
+}
+
+impl Verdict {
+    /// Whether every promise was kept.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        let none = [self.lost, self.extra_runs, self.missed, self.again, self.stuck];
+        none.iter().all(|count| *count == 0) && self.repeated <= self.bound
+    }
 }
 
 /// What is known of one item.
@@ -101,7 +113,7 @@ pub fn judge(logs: &[Vec<Record>], expected: &[Expected], faults: &[Fault]) -> V
     }
     for fault in faults {
         let held = in_flight(logs, fault);
-        verdict.hits += u64::from(!held.is_empty());
+        verdict.kills += u64::from(!held.is_empty());
         let again = held.iter().filter_map(|id| begun_after(logs, *id, fault.at)).max();
         let recovery = again.map_or(0, |at| (at - fault.at) / 1_000_000);
         verdict.recovery_ms = verdict.recovery_ms.max(recovery);
@@ -209,7 +221,7 @@ mod tests {
         let next =
             vec![begin(2, 5_000_000, 0), begin(2, 9_000_000, 1), end(2, 9_000_001, 0), end(2, 9_000_002, 1)];
         let verdict = judge(&[killed, next], &[EXPECTED], &[Fault { pid: 1, at: 4 }]);
-        assert_eq!((verdict.hits, verdict.repeated, verdict.bound), (1, 2, 4));
+        assert_eq!((verdict.kills, verdict.repeated, verdict.bound), (1, 2, 4));
         assert_eq!((verdict.lost, verdict.again, verdict.recovery_ms), (0, 0, 8));
     }
 

@@ -33,46 +33,17 @@ pub struct Outcome {
     pub scenario: &'static str,
     /// The store.
     pub store: String,
-    /// Faults that hit something in flight.
-    pub kills: u64,
-    /// Items that no handler came to the end of.
-    pub lost: u64,
-    /// Runs of a tick beyond the first.
-    pub extra_runs: u64,
-    /// Ticks of which no handler began.
-    pub missed: u64,
-    /// Deliveries of an item beyond the first.
-    pub repeated: u64,
-    /// The most that may be repeated.
-    pub bound: u64,
-    /// Items that were delivered again after the store had acknowledged that they are done.
-    pub again: u64,
-    /// Runs that were not over in the end.
-    pub stuck: u64,
-    /// The longest time from a fault until what was in flight had begun again, in milliseconds.
-    pub recovery_ms: u64,
+    /// What the logs say.
+    #[serde(flatten)]
+    pub verdict: Verdict,
     /// What else the scenario found wrong.
     pub wrong: Vec<String>,
 }
 
 impl Outcome {
     fn new(scenario: &'static str, play: &Play<'_>, verdict: Verdict) -> Self {
-        let Verdict { hits, lost, extra_runs, missed, repeated, bound, again, stuck, recovery_ms, .. } =
-            verdict;
-        Self {
-            scenario,
-            store: play.store.split(':').next().unwrap_or_default().to_owned(),
-            kills: hits,
-            lost,
-            extra_runs,
-            missed,
-            repeated,
-            bound,
-            again,
-            stuck,
-            recovery_ms,
-            wrong: Vec::new(),
-        }
+        let store = play.store.split(':').next().unwrap_or_default().to_owned();
+        Self { scenario, store, verdict, wrong: Vec::new() }
     }
 
     /// Notes what else is wrong, unless it holds.
@@ -86,8 +57,7 @@ impl Outcome {
     /// Whether every promise was kept.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        let none = [self.lost, self.extra_runs, self.missed, self.again, self.stuck];
-        none.iter().all(|count| *count == 0) && self.repeated <= self.bound && self.wrong.is_empty()
+        self.verdict.is_clean() && self.wrong.is_empty()
     }
 }
 

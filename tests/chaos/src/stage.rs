@@ -150,7 +150,7 @@ impl Stage {
     /// # Errors
     /// If the logs cannot be read.
     pub fn hits(&self) -> io::Result<u64> {
-        Ok(oracle::judge(&self.logs()?, &[], &self.faults).hits)
+        Ok(oracle::judge(&self.logs()?, &[], &self.faults).kills)
     }
 
     /// Whether everything that was in flight at a fault has begun again.

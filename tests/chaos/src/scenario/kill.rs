@@ -26,6 +26,6 @@ pub(super) async fn play(play: &Play<'_>) -> Result<Outcome> {
     }
     let faults = play.faults;
     let outcome = Outcome::new("kill", play, stage.conclude(vec![process]).await?.0);
-    let kills = outcome.kills;
+    let kills = outcome.verdict.kills;
     Ok(outcome.demand(kills >= faults, || format!("{kills} kills hit something in flight, and not {faults}")))
 }

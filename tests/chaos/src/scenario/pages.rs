@@ -28,7 +28,7 @@ pub(super) async fn play(play: &Play<'_>) -> Result<Outcome> {
     }
     let (verdict, logs) = stage.conclude(vec![process]).await?;
     let seen = Seen::of(&logs);
-    let hits = verdict.hits;
+    let hits = verdict.kills;
     let outcome = Outcome::new("pages", play, verdict);
     Ok(outcome
         .demand(seen == Seen::all(items), || format!("of the ids 0..{items} there were seen {seen:?}"))

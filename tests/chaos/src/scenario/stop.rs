@@ -38,7 +38,7 @@ pub(super) async fn outside(play: &Play<'_>) -> Result<Outcome> {
         }
     }
     let (verdict, _) = stage.conclude(vec![stopped, other]).await?;
-    let hits = verdict.hits;
+    let hits = verdict.kills;
     Ok(Outcome::new("stop", play, verdict).demand(hits > 0, || "no stop hit anything in flight".to_owned()))
 }
 
