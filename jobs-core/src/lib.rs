@@ -14,6 +14,7 @@ pub mod descriptor;
 mod failure;
 mod filter;
 mod handle;
+mod headers;
 mod id;
 #[doc(hidden)]
 pub mod items;
@@ -29,6 +30,7 @@ mod policy;
 mod report;
 #[doc(hidden)]
 pub mod returns;
+mod room;
 mod source;
 mod store;
 mod time;
@@ -42,6 +44,7 @@ pub use descriptor::{BoxFuture, Location};
 pub use failure::{BoxError, Failure, FailureKind, Fatal, fatal};
 pub use filter::{DeadFilter, RunFilter};
 pub use handle::{AsJob, Job};
+pub use headers::requeued_chunks;
 pub use id::{ItemId, ParseIdError, RunId, SessionId, Token};
 pub use link::{Declaration, Link};
 #[doc(hidden)]
@@ -54,6 +57,7 @@ pub use page::Page;
 pub use pause::{PAUSES, covers, pause_cell, pause_cells};
 pub use policy::*;
 pub use report::*;
+pub use room::Room;
 #[doc(hidden)]
 pub use source::Source;
 pub use source::{StoreSource, without_password};

@@ -59,6 +59,12 @@ impl Link {
         !self.query && self.overlap != Overlap::Allow
     }
 
+    /// Whether its items are limited over all sessions.
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        self.global_concurrency.is_some() || self.exclusive()
+    }
+
     /// A job with every option at its default.
     #[must_use]
     pub fn new(job: impl Into<Arc<str>>) -> Self {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use jobs_core::{
-    BodyWriter, Chunk, DeadFilter, DeadItem, Failure, Header, ItemId, ItemOptions, Millis, PutCell, Requeue,
-    Requeued, RunId, Trigger,
+    Chunk, DeadFilter, DeadItem, Failure, ItemId, Millis, PutCell, Requeue, Requeued, RunId, Trigger,
+    requeued_chunks,
 };
 
 use super::{run::Run, state::State};
@@ -90,12 +90,13 @@ impl State {
         }
         let graves: Vec<Grave> = numbers.into_iter().filter_map(|number| self.exhume(number)).collect();
         let (run, items) = (RunId::new(self.number(now).0), graves.len() as u64);
-        let mut record = Run::new(run, requeue.job, Trigger::Requeued, now);
+        let mut record = Run::new(run, requeue.job.clone(), Trigger::Requeued, now);
         record.counts.total = items;
         (record.note, record.request) = (requeue.note, Some(requeue.request));
         self.requests.insert(requeue.request, run);
         self.runs.insert(run, record);
-        for chunk in reborn(graves, run, now) {
+        let dead = graves.iter().flat_map(|g| g.chunk.body.items().map(|item| (&g.chunk.header, item)));
+        for chunk in requeued_chunks(dead, run, &requeue.job, now) {
             self.store(chunk, now);
         }
         Some(Requeued { run, items })
@@ -115,43 +116,4 @@ impl State {
         self.put(&name, put, now);
         count
     }
-}
-
-/// The items of a run of dead ones, alike neighbours in one chunk.
-fn reborn(graves: Vec<Grave>, run: RunId, now: Millis) -> Vec<Chunk> {
-    let (mut chunks, mut start) = (Vec::new(), 0);
-    let headers = |grave: &Grave| Header {
-        number: run.number(),
-        trigger: Trigger::Requeued,
-        tick: None,
-        due: now,
-        attempt: 0,
-        // It holds no tick of its job.
-        fresh: false,
-        suspect: false,
-        crashes: 0,
-        redelivered: 0,
-        start: 0,
-        enqueued_at: now,
-        // Whoever asks for it now wants it now.
-        options: ItemOptions { expires_at: None, ..grave.chunk.header.options.clone() },
-        undecodable: None,
-        ..grave.chunk.header.clone()
-    };
-    for alike in graves.chunk_by(|a, b| headers(a) == headers(b)) {
-        let Some(header) = alike.first().map(headers) else { continue };
-        let mut writer = BodyWriter::default();
-        let mut bodies: Vec<_> = alike
-            .iter()
-            .flat_map(|g| g.chunk.body.items())
-            .filter_map(|item| writer.push_raw(item))
-            .collect();
-        bodies.extend(writer.finish());
-        for body in bodies {
-            let header = Header { start, ..header.clone() };
-            start += u64::from(body.count());
-            chunks.push(Chunk { header, body });
-        }
-    }
-    chunks
 }

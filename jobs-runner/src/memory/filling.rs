@@ -1,7 +1,5 @@
 //! What a query found: staged or published page by page, until the fill item is settled.
 
-use std::sync::Arc;
-
 use jobs_core::{Append, Appended, Chunk, End, Header, Millis, RunId, Stage};
 
 use super::{queue::Line, run::Fill, state::State};
@@ -26,7 +24,7 @@ impl State {
         let first = run.counts.total + fill.staged_items;
         let mut start = first;
         let chunks = append.bodies.into_iter().filter(|body| body.count() > 0).map(|body| {
-            let chunk = Chunk { header: work_header(&header, &append.item_type, start, now), body };
+            let chunk = Chunk { header: header.of_found(&append.item_type, start, now), body };
             start += u64::from(chunk.count());
             chunk
         });
@@ -101,24 +99,5 @@ impl State {
             }
             _ => run.fill = None,
         }
-    }
-}
-
-/// The header of what a fill item's query found.
-fn work_header(fill: &Header, item_type: &Arc<str>, start: u64, now: Millis) -> Header {
-    Header {
-        stage: Stage::Work,
-        item_type: item_type.clone(),
-        start,
-        enqueued_at: now,
-        attempt: 0,
-        fresh: true,
-        suspect: false,
-        crashes: 0,
-        redelivered: 0,
-        undecodable: None,
-        // A retried query does not put its items behind those of a later run.
-        due: fill.tick.unwrap_or(fill.enqueued_at),
-        ..fill.clone()
     }
 }

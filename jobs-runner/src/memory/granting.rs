@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
-use jobs_core::{Chunk, Header, JobWant, Lease, Link, Millis, RunId, SessionId, Stage, Token, Want};
+use jobs_core::{Chunk, Header, Lease, Link, Millis, Room, RunId, SessionId, Stage, Token, Want};
 
 use super::{
     lease::Held,
@@ -20,7 +20,7 @@ impl State {
         let mut granting = Granting::new(want);
         let mut leases = Vec::new();
         let mut from: Option<Head> = None;
-        while granting.is_open() {
+        while granting.room.is_open() {
             let after = from.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
             let Some(head) = self.heads.range((after, Bound::Unbounded)).next().cloned() else { break };
             match self.grant_from(&head, session, None, &mut granting, now) {
@@ -73,11 +73,11 @@ impl State {
             Stage::Work => (first.count(), self.room_over_all(link, tracked, now)),
             Stage::Fill | Stage::Finish => (1, u32::MAX),
         };
-        let n = granting.room(link, stage).min(alike).min(over_all);
+        let n = granting.room.left(link, stage).min(alike).min(over_all);
         if n == 0 {
             return None;
         }
-        granting.take(link, stage, n);
+        granting.room.take(link, stage, n);
         let chunk = self.jobs.get_mut(&head.job)?.queues.get_mut(&head.line)?.take(n)?;
         self.served(&head.job, &head.line);
         Some(self.lease(session, chunk, now))
@@ -130,40 +130,15 @@ impl State {
     }
 }
 
-/// The room of a session in one call.
+/// The room of a session in one call, and which jobs were found to be paused in it.
 pub(super) struct Granting<'a> {
-    /// Slots that nothing was leased for.
-    slots: u32,
-    /// Items that those slots can still take for which something was.
-    begun: u32,
-    wanted: BTreeMap<&'a str, &'a JobWant>,
-    rooms: BTreeMap<Arc<str>, Room>,
+    room: Room<'a>,
     paused: BTreeMap<Arc<str>, bool>,
-}
-
-/// The room of one job in it.
-struct Room {
-    slots: u32,
-    per_slot: u32,
-    taken: u32,
-}
-
-impl Room {
-    /// Items that the slots begun for this job can still take.
-    fn begun(&self) -> u32 {
-        (self.taken.div_ceil(self.per_slot) * self.per_slot).saturating_sub(self.taken)
-    }
 }
 
 impl<'a> Granting<'a> {
     pub(super) fn new(want: &'a Want) -> Self {
-        let wanted = want.jobs.iter().map(|wanted| (&*wanted.job, wanted)).collect();
-        Self { slots: want.slots, begun: 0, wanted, rooms: BTreeMap::new(), paused: BTreeMap::new() }
-    }
-
-    /// Whether there is room for anything.
-    fn is_open(&self) -> bool {
-        self.slots > 0 || self.begun > 0
+        Self { room: Room::new(want), paused: BTreeMap::new() }
     }
 
     fn is_paused(&mut self, state: &State, job: &Arc<str>, now: Millis) -> bool {
@@ -175,45 +150,5 @@ impl<'a> Granting<'a> {
                 paused
             }
         }
-    }
-
-    fn of(&mut self, link: &Link) -> &mut Room {
-        if !self.rooms.contains_key(&link.job) {
-            let limited = link.global_concurrency.is_some() || link.exclusive();
-            let (slots, per_slot) = match self.wanted.get(&*link.job) {
-                Some(wanted) if !limited => (wanted.slots, wanted.per_slot.max(1)),
-                Some(wanted) => (wanted.slots, 1),
-                None => (link.concurrency, 1),
-            };
-            self.rooms.insert(link.job.clone(), Room { slots, per_slot, taken: 0 });
-        }
-        self.rooms.entry(link.job.clone()).or_insert(Room { slots: 0, per_slot: 1, taken: 0 })
-    }
-
-    /// How many items of a job there is room for.
-    fn room(&mut self, link: &Link, stage: Stage) -> u32 {
-        if self.wanted.get(&*link.job).is_some_and(|wanted| wanted.per_slot == 0) {
-            return 0;
-        }
-        let slots = self.slots;
-        if stage != Stage::Work {
-            return slots.min(1);
-        }
-        let room = self.of(link);
-        let of_job = room.slots.saturating_mul(room.per_slot).saturating_sub(room.taken);
-        of_job.min(slots.saturating_mul(room.per_slot).saturating_add(room.begun()))
-    }
-
-    fn take(&mut self, link: &Link, stage: Stage, n: u32) {
-        if stage != Stage::Work {
-            self.slots = self.slots.saturating_sub(1);
-            return;
-        }
-        let room = self.of(link);
-        let (slots, begun) = (room.taken.div_ceil(room.per_slot), room.begun());
-        room.taken += n;
-        let (more, left) = (room.taken.div_ceil(room.per_slot) - slots, room.begun());
-        self.slots = self.slots.saturating_sub(more);
-        self.begun = (self.begun + left).saturating_sub(begun);
     }
 }

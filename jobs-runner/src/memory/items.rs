@@ -4,7 +4,7 @@ use std::{ops::Range, sync::Arc};
 
 use jobs_core::{
     Body, Chunk, DeadItem, End, ErrorGroup, Failure, FailureKind, Header, ItemId, Lease, Millis, RunId,
-    SessionId, Settle, Settled, Stage, Undecodable,
+    SessionId, Settle, Settled, Stage, count,
 };
 
 use super::state::State;
@@ -44,7 +44,7 @@ impl State {
                 let mut header =
                     Header { start: chunk.header.start + u64::from(start), ..chunk.header.clone() };
                 if let End::Undecodable(message) = &settlement.end {
-                    note_undecodable(&mut header, &build, message, now);
+                    header.not_decoded(&build, message, now);
                 }
                 let body = || chunk.body.range(start, end);
                 self.end(header, end - start, body, settlement.end.clone(), &mut answer.ended, now);
@@ -103,7 +103,11 @@ impl State {
             self.failed(&header, n, failure);
         }
         match header.stage {
-            Stage::Work => self.count(&header, n, &end),
+            Stage::Work => {
+                if let Some(run) = run.and_then(|run| self.runs.get_mut(&run)) {
+                    count(&mut run.counts, &mut run.fresh, &header, u64::from(n), &end);
+                }
+            }
             Stage::Fill => self.filled(&header, &end),
             Stage::Finish => {}
         }
@@ -125,32 +129,6 @@ impl State {
             && over.last() != Some(&run)
         {
             over.push(run);
-        }
-    }
-
-    /// Counts how the items of a chunk ended, if they did, and their attempts.
-    fn count(&mut self, header: &Header, n: u32, end: &End) {
-        let n = u64::from(n);
-        let Some(run) = header.run().and_then(|run| self.runs.get_mut(&run)) else { return };
-        let attempted = match end {
-            End::Done(_) | End::Retry { .. } | End::Discarded(_) => true,
-            // Nothing was attempted of what a store kills.
-            End::Dead(failure) => !matches!(failure.kind, FailureKind::Poison | FailureKind::Undecodable),
-            _ => false,
-        };
-        if attempted && header.attempt > 0 {
-            run.counts.retries += n;
-        }
-        if header.fresh && !matches!(end, End::Back | End::Undecodable(_)) {
-            run.fresh -= n;
-        }
-        match end {
-            End::Done(_) => run.counts.ok += n,
-            End::Dead(_) => run.counts.dead += n,
-            End::Discarded(_) => run.counts.discarded += n,
-            End::Cancelled => run.counts.cancelled += n,
-            End::Expired => run.counts.expired += n,
-            End::Retry { .. } | End::Snooze { .. } | End::Undecodable(_) | End::Back => {}
         }
     }
 
@@ -192,15 +170,5 @@ impl State {
         let told = (chunk.header.job.clone(), chunk.header.run(), chunk.header.item(0), failure.clone());
         self.end_all(chunk, End::Dead(Box::new(failure)), over, now);
         told
-    }
-}
-
-/// Notes that a build could not decode an item: it is not offered to it again.
-fn note_undecodable(header: &mut Header, build: &Arc<str>, message: &str, now: Millis) {
-    let none = || Undecodable { since: now, builds: Vec::new(), message: String::new() };
-    let failed = header.undecodable.get_or_insert_with(none);
-    message.clone_into(&mut failed.message);
-    if !failed.builds.contains(build) {
-        failed.builds.push(build.clone());
     }
 }

@@ -1,13 +1,10 @@
 //! Schedules: what a session declares, and what becomes of their ticks.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use jobs_core::{
     Attach, Attached, Body, Cause, Chunk, Counts, Fire, Firing, Header, IfBusy, Lease, Link, Millis, Pass,
-    Passing, RunId, SessionId, SkipReason, Stage, TickInfo, Trigger, Verdict, Want,
+    Passing, RunId, SessionId, SkipReason, TickInfo, Trigger, Verdict, Want,
 };
 
 use super::{
@@ -227,28 +224,7 @@ impl State {
         };
         self.runs.insert(run, record);
         self.job(&job).busy.insert(run);
-        let header = Header {
-            format: jobs_core::FORMAT,
-            job,
-            number: run.number(),
-            tracked: false,
-            trigger,
-            tick,
-            stage: if fire.query { Stage::Fill } else { Stage::Work },
-            priority: fire.priority,
-            due: tick.unwrap_or(now),
-            attempt: 0,
-            fresh: true,
-            item_type: if fire.query { Arc::from("") } else { fire.item_type.clone() },
-            key: None,
-            suspect: false,
-            crashes: 0,
-            redelivered: 0,
-            start: 0,
-            enqueued_at: now,
-            options: Default::default(),
-            undecodable: None,
-        };
+        let header = Header::of_first_item(fire, run, trigger, tick, now);
         self.store(Chunk { header, body: Body::unit() }, now);
     }
 

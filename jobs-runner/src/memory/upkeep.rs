@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jobs_core::{
     AfterCrash, Beat, Chunk, Completion, Effect, End, FailureKind, Header, Millis, PAUSES, Pulse, Reaped,
-    RunId, SessionId, Stage, after_crash, is_undecodable,
+    RunId, SessionId, after_crash, is_undecodable,
 };
 
 use super::{
@@ -161,28 +161,7 @@ impl State {
     fn store_finish(&mut self, report: &jobs_core::RunReport, job: &std::sync::Arc<str>, now: Millis) {
         let Ok(body) = jobs_core::Body::one(report) else { return };
         let priority = self.job(job).link.priority;
-        let header = Header {
-            format: jobs_core::FORMAT,
-            job: job.clone(),
-            number: report.id.number(),
-            tracked: false,
-            trigger: report.trigger,
-            tick: report.tick.map(Millis::from),
-            stage: Stage::Finish,
-            priority,
-            due: now,
-            attempt: 0,
-            fresh: false,
-            item_type: "RunReport".into(),
-            key: None,
-            suspect: false,
-            crashes: 0,
-            redelivered: 0,
-            start: 0,
-            enqueued_at: now,
-            options: Default::default(),
-            undecodable: None,
-        };
+        let header = Header::of_finish(report, job, priority, now);
         self.store(Chunk { header, body }, now);
     }
 

@@ -1,6 +1,6 @@
 //! Ends of runs: completed, or cancelled.
 
-use jobs_core::{Body, Completion, End, FORMAT, Header, Millis, RunId, RunReport, Stage};
+use jobs_core::{Body, Completion, End, Header, RunId, RunReport};
 
 use crate::{chunks::Stored, fault::Done, runs::Run, step::Step};
 
@@ -38,28 +38,7 @@ impl Step<'_> {
         let body = Body::one(report)?;
         let job_of = self.job(job)?;
         let (name, priority) = (job_of.name.clone(), job_of.link.priority);
-        let header = Header {
-            format: FORMAT,
-            job: name,
-            number: report.id.number(),
-            tracked: false,
-            trigger: report.trigger,
-            tick: report.tick.map(Millis::from),
-            stage: Stage::Finish,
-            priority,
-            due: self.now,
-            attempt: 0,
-            fresh: false,
-            item_type: "RunReport".into(),
-            key: None,
-            suspect: false,
-            crashes: 0,
-            redelivered: 0,
-            start: 0,
-            enqueued_at: self.now,
-            options: Default::default(),
-            undecodable: None,
-        };
+        let header = Header::of_finish(report, &name, priority, self.now);
         self.store_new(job, &header, &body)
     }
 

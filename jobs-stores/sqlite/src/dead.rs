@@ -3,8 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use jobs_core::{
-    Body, BodyWriter, DeadItem, Failure, Header, ItemId, ItemOptions, Link, PutCell, Requeue, Requeued,
-    RunId, Trigger,
+    DeadItem, Failure, Header, ItemId, Link, PutCell, Requeue, Requeued, RunId, Trigger, requeued_chunks,
 };
 use rusqlite::Row;
 
@@ -110,26 +109,9 @@ impl Step<'_> {
         for grave in &graves {
             self.exhume(grave)?;
         }
-        let reborn = |grave: &Grave| Header {
-            job: requeue.job.clone(),
-            number: run.number(),
-            trigger: Trigger::Requeued,
-            tick: None,
-            due: self.now,
-            attempt: 0,
-            fresh: false,
-            suspect: false,
-            crashes: 0,
-            redelivered: 0,
-            start: 0,
-            enqueued_at: self.now,
-            // Whoever asks for it now wants it now.
-            options: ItemOptions { expires_at: None, ..grave.header.options.clone() },
-            undecodable: None,
-            ..grave.header.clone()
-        };
-        for (header, body) in bodies(&graves, reborn) {
-            self.store_new(job, &header, &body)?;
+        let dead = graves.iter().map(|grave| (&grave.header, &*grave.payload));
+        for chunk in requeued_chunks(dead, run, &requeue.job, self.now) {
+            self.store_new(job, &chunk.header, &chunk.body)?;
         }
         Ok(Some(Requeued { run, items }))
     }
@@ -167,22 +149,4 @@ impl Step<'_> {
         }
         Ok(limit - left)
     }
-}
-
-/// The items of a run of dead ones, alike neighbours in one body.
-fn bodies(graves: &[Grave], reborn: impl Fn(&Grave) -> Header) -> Vec<(Header, Body)> {
-    let (mut all, mut start) = (Vec::new(), 0);
-    for alike in graves.chunk_by(|a, b| reborn(a) == reborn(b)) {
-        let Some(header) = alike.first().map(&reborn) else { continue };
-        let mut writer = BodyWriter::default();
-        let mut bodies: Vec<Body> =
-            alike.iter().filter_map(|grave| writer.push_raw(&grave.payload)).collect();
-        bodies.extend(writer.finish());
-        for body in bodies {
-            let header = Header { start, ..header.clone() };
-            start += u64::from(body.count());
-            all.push((header, body));
-        }
-    }
-    all
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     fault::Done,
-    jobs::{Cursor, is_limited},
+    jobs::Cursor,
     sessions::{Session, others},
     step::Step,
 };
@@ -79,7 +79,7 @@ impl Step<'_> {
 
     /// From now on the leases of a job are found by it, if a link limits it over all sessions.
     pub(crate) fn limit(&mut self, id: i64, link: &Link) -> Done<()> {
-        if is_limited(link) && !self.job(id)?.limited {
+        if link.is_limited() && !self.job(id)?.limited {
             self.job_mut(id)?.limited = true;
             // What is in flight already counts.
             self.write_leases()?;

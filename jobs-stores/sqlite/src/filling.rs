@@ -1,8 +1,6 @@
 //! What a query found: staged or published page by page, until the fill item is settled.
 
-use std::sync::Arc;
-
-use jobs_core::{Append, Appended, End, Header, RunId, Stage, Token};
+use jobs_core::{Append, Appended, End, Header, RunId, Token};
 
 use crate::{fault::Done, lines::Kind, runs::Fill, step::Step};
 
@@ -23,7 +21,7 @@ impl Step<'_> {
             return self.appended(id);
         }
         let first = run.counts.total + fill.staged;
-        let mut header = work_header(&fill_item, &append.item_type, first, self.now);
+        let mut header = fill_item.of_found(&append.item_type, first, self.now);
         let found = match append.page {
             None => self.stage(job, id, &mut header, append)?,
             Some(_) => self.page(job, &mut header, append)?,
@@ -169,24 +167,5 @@ impl Step<'_> {
             _ => run.record_mut().fill = None,
         }
         Ok(())
-    }
-}
-
-/// The header of what a fill item's query found.
-fn work_header(fill: &Header, item_type: &Arc<str>, start: u64, now: jobs_core::Millis) -> Header {
-    Header {
-        stage: Stage::Work,
-        item_type: item_type.clone(),
-        start,
-        enqueued_at: now,
-        attempt: 0,
-        fresh: true,
-        suspect: false,
-        crashes: 0,
-        redelivered: 0,
-        undecodable: None,
-        // A retried query does not put its items behind those of a later run.
-        due: fill.tick.unwrap_or(fill.enqueued_at),
-        ..fill.clone()
     }
 }

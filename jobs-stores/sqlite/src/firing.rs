@@ -1,14 +1,13 @@
 //! Ticks that fire, ticks that are passed over, and runs by hand.
 
 use jobs_core::{
-    Cause, FORMAT, Fire, Firing, Header, IfBusy, Lease, Millis, Pass, Passing, RunId, SessionId, SkipReason,
-    Stage, TickInfo, Trigger, Verdict, Want,
+    Cause, Fire, Firing, Header, IfBusy, Lease, Millis, Pass, Passing, Room, RunId, SessionId, SkipReason,
+    TickInfo, Trigger, Verdict, Want,
 };
 
 use crate::{
     chunks::Piece,
     fault::Done,
-    room::Room,
     runs::{Fill, Record},
     step::Step,
 };
@@ -166,28 +165,7 @@ impl Step<'_> {
             Record { tick, note, fill: fire.query.then(Fill::default), ..Record::new(trigger, self.now) };
         let items = u64::from(!fire.query);
         self.insert_run(run, job, (items, items), request, record)?;
-        let header = Header {
-            format: FORMAT,
-            job: fire.job.clone(),
-            number: run.number(),
-            tracked: false,
-            trigger,
-            tick,
-            stage: if fire.query { Stage::Fill } else { Stage::Work },
-            priority: fire.priority,
-            due: tick.unwrap_or(self.now),
-            attempt: 0,
-            fresh: true,
-            item_type: if fire.query { "".into() } else { fire.item_type.clone() },
-            key: None,
-            suspect: false,
-            crashes: 0,
-            redelivered: 0,
-            start: 0,
-            enqueued_at: self.now,
-            options: Default::default(),
-            undecodable: None,
-        };
+        let header = Header::of_first_item(fire, run, trigger, tick, self.now);
         self.store(job, &Piece::unit(header))?;
         Ok(job)
     }

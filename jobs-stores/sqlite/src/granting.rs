@@ -1,11 +1,10 @@
 //! Leasing: which ready items a session gets.
 
-use jobs_core::{FORMAT, Header, Lease, Link, RunId, Stage, Want};
+use jobs_core::{FORMAT, Header, Lease, Link, Room, RunId, Stage, Want};
 
 use crate::{
     fault::Done,
     lines::{Kind, Line},
-    room::Room,
     sessions::Session,
     step::Step,
 };

@@ -4,7 +4,7 @@ use std::{ops::Range, sync::Arc};
 
 use jobs_core::{
     DeadItem, End, ErrorGroup, Failure, FailureKind, Header, ItemId, RunId, Settle, Settled, Settlement,
-    Stage, Undecodable,
+    Stage, count,
 };
 
 use crate::{
@@ -64,7 +64,7 @@ impl Step<'_> {
         self.dirty_leases.insert(*token);
         for mut piece in pieces {
             if let End::Undecodable(message) = end {
-                self.note_undecodable(&mut piece.header, &session.node.build, message);
+                piece.header.not_decoded(&session.node.build, message, self.now);
             }
             self.end(job, piece, end, &mut answer.ended)?;
         }
@@ -102,7 +102,13 @@ impl Step<'_> {
             self.failed(&header, part.count, failure)?;
         }
         match header.stage {
-            Stage::Work => self.count(&header, part.count, end)?,
+            Stage::Work => {
+                if let Some(run) = run
+                    && let Some(run) = self.run_mut(run)?
+                {
+                    count(&mut run.counts, &mut run.fresh, &header, u64::from(part.count), end);
+                }
+            }
             Stage::Fill => self.filled(&header, end)?,
             Stage::Finish => {}
         }
@@ -137,34 +143,6 @@ impl Step<'_> {
             _ => {}
         }
         self.has_ended(part.body, part.count);
-        Ok(())
-    }
-
-    /// Counts how the items of a chunk ended, if they did, and their attempts.
-    fn count(&mut self, header: &Header, n: u32, end: &End) -> Done<()> {
-        let n = u64::from(n);
-        let Some(run) = header.run() else { return Ok(()) };
-        let Some(run) = self.run_mut(run)? else { return Ok(()) };
-        let attempted = match end {
-            End::Done(_) | End::Retry { .. } | End::Discarded(_) => true,
-            // Nothing was attempted of what a store kills.
-            End::Dead(failure) => !matches!(failure.kind, FailureKind::Poison | FailureKind::Undecodable),
-            _ => false,
-        };
-        if attempted && header.attempt > 0 {
-            run.counts.retries += n;
-        }
-        if header.fresh && !matches!(end, End::Back | End::Undecodable(_)) {
-            run.fresh = run.fresh.saturating_sub(n);
-        }
-        match end {
-            End::Done(_) => run.counts.ok += n,
-            End::Dead(_) => run.counts.dead += n,
-            End::Discarded(_) => run.counts.discarded += n,
-            End::Cancelled => run.counts.cancelled += n,
-            End::Expired => run.counts.expired += n,
-            End::Retry { .. } | End::Snooze { .. } | End::Undecodable(_) | End::Back => {}
-        }
         Ok(())
     }
 
@@ -216,15 +194,5 @@ impl Step<'_> {
         let told = (one.header.job.clone(), one.header.run(), one.header.item(0), failure.clone());
         self.end(job, one, &End::Dead(Box::new(failure)), over)?;
         Ok(told)
-    }
-
-    /// Notes that a build could not decode an item: it is not offered to it again.
-    fn note_undecodable(&self, header: &mut Header, build: &Arc<str>, message: &str) {
-        let none = || Undecodable { since: self.now, builds: Vec::new(), message: String::new() };
-        let failed = header.undecodable.get_or_insert_with(none);
-        message.clone_into(&mut failed.message);
-        if !failed.builds.contains(build) {
-            failed.builds.push(build.clone());
-        }
     }
 }

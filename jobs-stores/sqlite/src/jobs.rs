@@ -83,11 +83,6 @@ impl Job {
     }
 }
 
-/// Whether items of a job are limited over all sessions.
-pub(crate) fn is_limited(link: &Link) -> bool {
-    link.global_concurrency.is_some() || link.exclusive()
-}
-
 impl Step<'_> {
     /// The id of the job with this name, if it is known.
     pub(crate) fn known_job(&mut self, name: &Arc<str>) -> Done<Option<i64>> {

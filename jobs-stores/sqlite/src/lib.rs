@@ -41,7 +41,6 @@ mod pruning;
 mod reader;
 mod reading;
 mod rename;
-mod room;
 mod runs;
 mod schema;
 mod sessions;

@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use jobs_core::{JobWant, Link, Stage, Want};
+use crate::{JobWant, Link, Stage, Want};
 
-use crate::jobs::is_limited;
-
-pub(crate) struct Room<'a> {
+/// What is left of a [`Want`] while a store leases, the same for every store.
+#[derive(Debug)]
+pub struct Room<'a> {
     /// Slots that nothing was leased for.
     slots: u32,
     /// Items that those slots can still take for which something was.
@@ -16,6 +16,7 @@ pub(crate) struct Room<'a> {
 }
 
 /// The room of one job in it.
+#[derive(Debug)]
 struct OfJob {
     slots: u32,
     per_slot: u32,
@@ -30,13 +31,16 @@ impl OfJob {
 }
 
 impl<'a> Room<'a> {
-    pub(crate) fn new(want: &'a Want) -> Self {
+    /// All of it.
+    #[must_use]
+    pub fn new(want: &'a Want) -> Self {
         let wanted = want.jobs.iter().map(|wanted| (&*wanted.job, wanted)).collect();
         Self { slots: want.slots, begun: 0, wanted, jobs: BTreeMap::new() }
     }
 
     /// Whether there is room for anything.
-    pub(crate) fn is_open(&self) -> bool {
+    #[must_use]
+    pub fn is_open(&self) -> bool {
         self.slots > 0 || self.begun > 0
     }
 
@@ -44,7 +48,7 @@ impl<'a> Room<'a> {
         let wanted = self.wanted.get(&*link.job);
         self.jobs.entry(link.job.clone()).or_insert_with(|| {
             let (slots, per_slot) = match wanted {
-                Some(wanted) if !is_limited(link) => (wanted.slots, wanted.per_slot.max(1)),
+                Some(wanted) if !link.is_limited() => (wanted.slots, wanted.per_slot.max(1)),
                 Some(wanted) => (wanted.slots, 1),
                 None => (link.concurrency, 1),
             };
@@ -53,7 +57,7 @@ impl<'a> Room<'a> {
     }
 
     /// How many items of a job there is room for.
-    pub(crate) fn left(&mut self, link: &Link, stage: Stage) -> u32 {
+    pub fn left(&mut self, link: &Link, stage: Stage) -> u32 {
         if self.wanted.get(&*link.job).is_some_and(|wanted| wanted.per_slot == 0) {
             return 0;
         }
@@ -67,7 +71,7 @@ impl<'a> Room<'a> {
     }
 
     /// So many items of a job are leased.
-    pub(crate) fn take(&mut self, link: &Link, stage: Stage, n: u32) {
+    pub fn take(&mut self, link: &Link, stage: Stage, n: u32) {
         if stage != Stage::Work {
             self.slots = self.slots.saturating_sub(1);
             return;
