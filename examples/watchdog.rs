@@ -3,7 +3,7 @@
 //! ```console
 //! $ cargo run --example watchdog -- --once                                # now: memory and disk
 //! $ cargo run --example watchdog -- --once example.org:443 127.0.0.1:22   # and whether these answer
-//! $ cargo run --example watchdog -- --every 10s                           # until Ctrl-C
+//! $ cargo run --example watchdog -- --every 10s --free 10                 # until Ctrl-C; alarm below 10 %
 //! ```
 //!
 //! A check that fails is tried once more, and is a dead item then: `control dead` shows it, with the error of each
@@ -31,6 +31,8 @@ enum Check {
 }
 
 struct Watchdog {
+    /// Percent of the memory and of the disk that have to be left.
+    free: u64,
     addresses: Vec<String>,
 }
 
@@ -38,7 +40,8 @@ struct Watchdog {
 impl Watchdog {
     #[query("check")]
     fn checks(&self) -> Vec<Check> {
-        let mut checks = vec![Check::Memory { percent: 5 }, Check::Disk { folder: ".".into(), percent: 5 }];
+        let percent = self.free;
+        let mut checks = vec![Check::Memory { percent }, Check::Disk { folder: ".".into(), percent }];
         checks.extend(self.addresses.iter().map(|address| Check::Answers { address: address.clone() }));
         checks
     }
@@ -78,17 +81,18 @@ fn enough(what: &str, free: u64, wanted: u64) -> Result<()> {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let (mut addresses, mut every, mut once) = (Vec::new(), None, false);
+    let (mut addresses, mut free, mut every, mut once) = (Vec::new(), 5, None, false);
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
         match argument {
             Value(address) => addresses.push(address.string()?),
+            Long("free") => free = arguments.value()?.parse()?,
             Long("every") => every = Some(arguments.value()?.string()?),
             Long("once") => once = true,
             other => return Err(other.unexpected().into()),
         }
     }
-    let mut builder = Runner::builder().provide(Watchdog { addresses });
+    let mut builder = Runner::builder().provide(Watchdog { free, addresses });
     if let Some(every) = every {
         builder = builder.configure("watchdog.check", JobOptions::new().schedule(&every));
     }
