@@ -69,10 +69,14 @@ impl Witness {
             }
         }
         for token in lost {
-            if let Some(Held { job, run, start, count }) = known.remove(token) {
-                self.log.note(Kind::Lost, job, run, start, start + u64::from(count));
+            if let Some(held) = known.remove(token) {
+                self.lost(held);
             }
         }
+    }
+
+    fn lost(&self, Held { job, run, start, count }: Held) {
+        self.log.note(Kind::Lost, job, run, start, start + u64::from(count));
     }
 }
 
@@ -99,12 +103,9 @@ impl Handle for Witness {
                     }
                 }
                 Answer::Beat(pulse) => {
-                    let mut known = self.leases();
-                    for token in &pulse.lost {
-                        if let Some(Held { job, run, start, count }) = known.remove(token) {
-                            self.log.note(Kind::Lost, job, run, start, start + u64::from(count));
-                        }
-                    }
+                    // Each stays known: it may be one that was settled meanwhile, by a call whose answer comes later.
+                    let known = self.leases();
+                    pulse.lost.iter().filter_map(|token| known.get(token)).for_each(|held| self.lost(*held));
                 }
                 _ => {}
             }

@@ -20,10 +20,11 @@ pub(super) async fn play(name: &'static str, processes: usize, play: &Play<'_>) 
         }
     }
     let (verdict, _) = stage.conclude(all).await?;
-    let (shares, repeated) = (verdict.shares.clone(), verdict.repeated);
+    let (shares, repeated, bound) = (verdict.shares.clone(), verdict.repeated, verdict.bound);
     let fair = verdict.shares.iter().sum::<u64>() / (processes as u64 * 10);
     Ok(Outcome::new(name, play, verdict)
         .demand(repeated == 0, || "nothing happened, and items were repeated".to_owned())
+        .demand(bound == 0, || "nothing happened, and an end was not acknowledged".to_owned())
         .demand(shares.iter().all(|share| *share >= fair), || {
             format!("the items were shared so: {shares:?}")
         }))
