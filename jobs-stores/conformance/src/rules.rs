@@ -8,6 +8,7 @@ mod dead;
 mod deploys;
 mod ends;
 mod filling;
+mod ids;
 mod limits;
 mod manual;
 mod order;
@@ -152,6 +153,10 @@ macro_rules! __rules {
             a_beat_tells_cancelled_runs
             a_cancelled_query_appends_nothing
             a_run_that_is_over_cannot_be_cancelled
+        }
+        ids {
+            ids_at_their_limits_are_told_apart
+            what_nobody_has_made_is_not_there
         }
         cells {
             a_cell_is_written_by_whoever_knows_its_version

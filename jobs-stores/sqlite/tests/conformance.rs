@@ -39,3 +39,9 @@ impl jobs_conformance::Fixture for Place {
 }
 
 jobs_conformance::conformance!(Place::new());
+
+#[test]
+fn a_store_that_breaks_a_rule_is_told_so() {
+    let unnoticed = jobs_conformance::wrong::unnoticed(&|| Box::new(Place::new()));
+    assert!(unnoticed.is_empty(), "{unnoticed:#?}");
+}

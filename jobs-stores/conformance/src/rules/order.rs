@@ -30,7 +30,7 @@ pub(super) fn items_are_leased_in_the_querys_order(bench: &mut Bench<'_>) -> Che
 pub(super) fn a_higher_priority_is_leased_first(bench: &mut Bench<'_>) -> Check {
     bench.attach(A, &[link(FAN), link(FAN_TOO)])?;
     let mut runs = Vec::new();
-    for (job, priority) in [(FAN, -3), (FAN, 5), (FAN_TOO, 0), (FAN_TOO, 7)] {
+    for (job, priority) in [(FAN, -3), (FAN, i16::MIN), (FAN, 5), (FAN_TOO, 0), (FAN_TOO, i16::MAX)] {
         let fire = jobs_core::Fire { priority, ..bench.by_hand(job) };
         runs.push((std::cmp::Reverse(priority), bench.filled_by(A, fire, 1)?));
         bench.advance(MINUTE)?;
