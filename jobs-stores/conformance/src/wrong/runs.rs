@@ -7,9 +7,9 @@ use jobs_core::{Appended, Completion, End, ItemState, Reply, RunState, Token};
 use super::liar::{Kind, Lie, ends, leases};
 use crate::call::{Answer, Call};
 
-/// Another number for each, in the opposite order.
+/// Another number for each that a store gives out, in the opposite order.
 fn mirrored(token: &mut Token) {
-    token.0 = Token::MAX.0 - token.0;
+    token.0 = Token::MAX.0.wrapping_sub(token.0);
 }
 
 pub(super) const LIES: &[Lie] = &[
