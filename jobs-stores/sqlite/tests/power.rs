@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Command};
 
 use common::{File, append, attach, done, fire, is_whole, settle};
 use jobs_core::{RunId, Store};
@@ -89,4 +89,73 @@ async fn cut_anywhere(durability: Durability) {
         before = seen;
     }
     assert_eq!(before, told.last().map(|(was, _)| *was), "a whole log says all");
+}
+
+/// Where the traced process plays, and with which durability.
+const TRACED: &str = "JOBS_SQLITE_TEST_TRACED";
+
+#[tokio::test]
+async fn with_full_durability_nothing_is_acknowledged_before_the_disk_has_it() {
+    if let Some(place) = std::env::var_os(TRACED) {
+        return acknowledge_aloud(Path::new(&place)).await;
+    }
+    assert_eq!(
+        acknowledged_too_early("full"),
+        0,
+        "what was acknowledged stands before the last synced frame"
+    );
+    assert!(acknowledged_too_early("normal") > 0, "with normal durability that is not waited for");
+}
+
+/// Says after each step that it was acknowledged, as a system call that can be traced.
+async fn acknowledge_aloud(place: &Path) {
+    let durability = if place.ends_with("full") { Durability::Full } else { Durability::Normal };
+    let options = SqliteOptions::new(place.join("jobs.db")).durability(durability);
+    let store = SqliteStore::open(options).await.unwrap();
+    let aloud = || fs::write(place.join("acknowledged"), "").unwrap();
+    attach(&store, 1).await;
+    aloud();
+    let (_, lease) = fire(&store, 1, 1).await.unwrap();
+    aloud();
+    append(&store, lease.unwrap().token, 0, 0..500, true).await.unwrap();
+    aloud();
+    let mut leases = Vec::new();
+    for n in 1..=6 {
+        let settlements: Vec<_> = leases.iter().map(done).collect();
+        leases = settle(&store, 1, n, settlements, 100).await.unwrap();
+        aloud();
+    }
+}
+
+/// How many steps were acknowledged while a frame of the log was not synced, in a process whose system calls are traced.
+fn acknowledged_too_early(durability: &str) -> usize {
+    let directory = tempfile::tempdir().unwrap();
+    let (place, trace) = (directory.path().join(durability), directory.path().join("trace"));
+    fs::create_dir(&place).unwrap();
+    let mut traced = Command::new("strace");
+    traced.args(["-f", "-y", "-e", "trace=pwrite64,fdatasync,fsync,openat", "-o"]).arg(&trace);
+    traced.arg(std::env::current_exe().unwrap());
+    traced.args(["--exact", "with_full_durability_nothing_is_acknowledged_before_the_disk_has_it"]);
+    let ran = traced.env(TRACED, &place).output().unwrap_or_else(|error| {
+        panic!("strace does not start ({error}); install it: apt-get install strace");
+    });
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    let (mut written, mut syncing, mut steps, mut early) = (false, false, 0, 0);
+    for line in fs::read_to_string(&trace).unwrap().lines() {
+        let is_log = line.contains("jobs.db-wal>");
+        if line.contains("pwrite64(") && is_log {
+            written = true;
+        } else if line.contains("sync(") && is_log {
+            // Another thread's call may be told in its middle; its end is a line of its own.
+            syncing = line.contains("<unfinished");
+            written &= syncing;
+        } else if line.contains("sync resumed>") && syncing {
+            (written, syncing) = (false, false);
+        } else if line.contains("/acknowledged") {
+            steps += 1;
+            early += usize::from(written);
+        }
+    }
+    assert_eq!(steps, 9, "every step was seen");
+    early
 }
