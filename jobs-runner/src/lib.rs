@@ -78,6 +78,7 @@ mod outbox;
 mod panic;
 pub mod prelude;
 mod registry;
+mod rivals;
 mod runner;
 mod scheduler;
 mod signals;

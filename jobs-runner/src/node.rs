@@ -10,8 +10,8 @@ use std::{
 };
 
 use jobs_core::{
-    Attach, Attached, Completion, Delivery, Lease, Millis, Reaped, Reply, RunId, SessionId, Store,
-    StoreError, StoreResult, covers, notice,
+    Attach, Attached, Completion, Delivery, Lease, Millis, Reaped, Reply, RunId, SessionId, SessionRecord,
+    Store, StoreError, StoreResult, covers, notice,
 };
 use tokio::sync::Notify;
 
@@ -25,6 +25,7 @@ use crate::{
     leases::Leases,
     lock::lock,
     outbox::Outbox,
+    rivals::Rivals,
     slots::Slots,
     trust::Trust,
 };
@@ -59,6 +60,7 @@ pub(crate) struct Node {
     /// Tells the scheduler that what is stopped or paused has changed.
     pub(crate) reschedule: Notify,
     pub(crate) leases: Leases,
+    pub(crate) rivals: Rivals,
     /// Jobs with items here.
     active: Mutex<BTreeMap<Arc<str>, Arc<Desk>>>,
     /// What a renewed attach found, for the scheduler.
@@ -141,6 +143,7 @@ impl Node {
             refresh: Notify::new(),
             reschedule: Notify::new(),
             leases: Leases::default(),
+            rivals: Rivals::default(),
             active: Mutex::default(),
             attached: Mutex::default(),
             stale: AtomicBool::new(false),
@@ -190,6 +193,11 @@ impl Node {
                 None
             }
         }
+    }
+
+    /// Takes in which other sessions there are.
+    pub(crate) fn meet(&self, sessions: &[SessionRecord]) {
+        self.rivals.set(sessions, self.session, &self.info, self.clock.now());
     }
 
     /// Takes the time from a reply, and gives what it says.

@@ -81,6 +81,7 @@ impl Scheduler {
             self.node.bus.say(Event::TicksMissed { job, first: at, last: at, count: 1 });
         }
         let node = self.node.clone();
+        node.meet(&attached.others);
         for (job, desk) in &node.desks {
             let Some(mut state) = attached.schedules.remove(job) else { continue };
             let declared = desk.job.link.schedule.as_ref();
@@ -116,7 +117,8 @@ impl Scheduler {
             None => entry.state.cursor,
         };
         if let Some(tick) = timetable.next_after(after) {
-            self.heap.push(Reverse((timetable.fires_at(tick), job.clone(), entry.generation)));
+            let turn = self.node.rivals.wait(self.node.session, job, tick);
+            self.heap.push(Reverse((timetable.fires_at(tick) + turn, job.clone(), entry.generation)));
         }
         // What is out of date would stay until its time comes.
         if self.heap.len() > 2 * self.entries.len() + 64 {

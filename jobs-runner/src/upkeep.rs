@@ -28,6 +28,8 @@ async fn keep_up(node: &Node) {
             let reaped = node.persist(|store| store.reap(node.session)).await;
             node.reaped(reaped).await;
             node.persist(|store| store.prune(SHARE)).await;
+            let sessions = node.persist(|store| store.sessions()).await;
+            node.meet(&sessions);
         }
     }
 }

@@ -73,6 +73,8 @@ mod fingerprint;
 #[cfg(feature = "search")]
 pub mod jitter;
 #[cfg(feature = "search")]
+pub mod rendezvous;
+#[cfg(feature = "search")]
 mod rule;
 #[cfg(feature = "search")]
 mod schedule;
