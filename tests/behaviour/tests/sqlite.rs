@@ -77,7 +77,7 @@ impl Hoard {
 
     #[job("keep", concurrency = 1)]
     async fn keep(&self, _: u64) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
