@@ -3,6 +3,7 @@
 //!
 //! `scripts/chaos` plays a scenario and prints one line of JSON.
 
+pub mod backend;
 pub mod oracle;
 pub mod process;
 pub mod record;

@@ -1,23 +1,26 @@
-//! `scripts/chaos [--store sqlite|URL] [--scenario NAME] [--faults N] [--short]`: plays a scenario, or all of them.
+//! `scripts/chaos [--store NAME] [--scenario NAME] [--faults N] [--seconds N] [--short]`: plays a scenario, or all that
+//! the store has.
 //! `chaos worker …` is a process under test.
 #![allow(clippy::print_stdout, clippy::print_stderr)] // It is a program.
 
 use std::process::ExitCode;
 
 use chaos::{
-    scenario::{self, NAMES, Play},
-    worker::{self, Orders},
+    backend::Kind,
+    scenario::{self, Play},
+    worker,
 };
 use jobs_runner::prelude::*;
 use lexopt::{Arg::Long, ValueExt};
 
-const USAGE: &str = "usage: chaos [--store sqlite|URL] [--scenario NAME] [--faults N] [--short]";
+const USAGE: &str =
+    "usage: chaos [--store sqlite|redis|postgres] [--scenario NAME] [--faults N] [--seconds N] [--short]";
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let mut arguments: Vec<_> = std::env::args_os().skip(1).collect();
     let played = if arguments.first().is_some_and(|first| first == "worker") {
-        work(lexopt::Parser::from_args(arguments.split_off(1))).await.map(|()| true)
+        work(arguments.pop().unwrap_or_default().to_str()).await.map(|()| true)
     } else {
         play(lexopt::Parser::from_args(arguments)).await
     };
@@ -32,26 +35,32 @@ async fn main() -> ExitCode {
 }
 
 async fn play(mut arguments: lexopt::Parser) -> Result<bool> {
-    let (mut store, mut names, mut faults, mut short) = ("sqlite".to_owned(), Vec::new(), None, false);
+    let (mut store, mut names) = (Kind::Sqlite, Vec::new());
+    let (mut faults, mut seconds, mut short) = (None, None, false);
     while let Some(argument) = arguments.next()? {
         match argument {
-            Long("store") => store = arguments.value()?.string()?,
+            Long("store") => store = Kind::of(&arguments.value()?.string()?)?,
             Long("scenario") => names.push(arguments.value()?.string()?),
             Long("faults") => faults = Some(arguments.value()?.parse()?),
+            Long("seconds") => seconds = Some(arguments.value()?.parse()?),
             Long("short") => short = true,
             Long("help") => {
-                println!("{USAGE}\nscenarios: {}", NAMES.join(", "));
+                println!("{USAGE}");
+                for kind in Kind::ALL {
+                    println!("{}: {}", kind.name(), scenario::names(kind).join(", "));
+                }
                 return Ok(true);
             }
             other => return Err(format!("{}\n{USAGE}", other.unexpected()).into()),
         }
     }
     if names.is_empty() {
-        names = NAMES.map(str::to_owned).to_vec();
+        names = scenario::names(store).into_iter().map(str::to_owned).collect();
     }
     let program = std::env::current_exe()?;
     let faults = faults.unwrap_or(if short { 10 } else { 100 });
-    let play = Play { program: &program, store: &store, faults, short };
+    let seconds = seconds.unwrap_or(if short { 3 } else { 30 });
+    let play = Play { program: &program, store, faults, seconds, short };
     let mut clean = true;
     for name in names {
         let outcome = scenario::play(&name, &play).await?;
@@ -61,18 +70,6 @@ async fn play(mut arguments: lexopt::Parser) -> Result<bool> {
     Ok(clean)
 }
 
-async fn work(mut arguments: lexopt::Parser) -> Result<()> {
-    let mut orders = Orders::default();
-    while let Some(argument) = arguments.next()? {
-        match argument {
-            Long("store") => orders.store = arguments.value()?.string()?,
-            Long("logs") => orders.logs = arguments.value()?.into(),
-            Long("items") => orders.items = arguments.value()?.parse()?,
-            Long("work") => orders.work = arguments.value()?.parse()?,
-            Long("concurrency") => orders.concurrency = arguments.value()?.parse()?,
-            Long("ticks") => orders.ticks = true,
-            other => return Err(other.unexpected().into()),
-        }
-    }
-    worker::run(orders).await
+async fn work(orders: Option<&str>) -> Result<()> {
+    worker::run(serde_json::from_str(orders.unwrap_or_default())?).await
 }

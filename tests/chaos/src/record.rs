@@ -42,9 +42,11 @@ pub struct Record {
     pub item: u64,
     /// The item's payload, the tick in milliseconds since 1970, or the end of the range.
     pub value: u64,
+    /// The fencing token of the attempt that begins.
+    pub token: u64,
 }
 
-const LENGTH: usize = 40;
+const LENGTH: usize = 48;
 
 impl Record {
     fn to_bytes(self) -> [u8; LENGTH] {
@@ -52,7 +54,8 @@ impl Record {
         bytes[0] = self.kind as u8;
         bytes[1] = self.job;
         bytes[4..8].copy_from_slice(&self.pid.to_le_bytes());
-        for (index, number) in [self.at, self.run, self.item, self.value].into_iter().enumerate() {
+        for (index, number) in [self.at, self.run, self.item, self.value, self.token].into_iter().enumerate()
+        {
             bytes[8 + index * 8..16 + index * 8].copy_from_slice(&number.to_le_bytes());
         }
         bytes
@@ -76,6 +79,7 @@ impl Record {
             run: number(16)?,
             item: number(24)?,
             value: number(32)?,
+            token: number(40)?,
         })
     }
 }
@@ -110,9 +114,17 @@ impl Log {
     ///
     /// # Panics
     /// If it cannot be written: without its log a process proves nothing.
-    #[expect(clippy::expect_used, reason = "without its log a process proves nothing")]
     pub fn note(&self, kind: Kind, job: u8, run: u64, item: u64, value: u64) {
-        let record = Record { kind, job, pid: self.pid, at: now(), run, item, value };
+        self.note_with(kind, job, (run, item), value, 0);
+    }
+
+    /// Notes a fact, with the fencing token of the attempt.
+    ///
+    /// # Panics
+    /// As [`note`](Self::note).
+    #[expect(clippy::expect_used, reason = "without its log a process proves nothing")]
+    pub fn note_with(&self, kind: Kind, job: u8, (run, item): (u64, u64), value: u64, token: u64) {
+        let record = Record { kind, job, pid: self.pid, at: now(), run, item, value, token };
         (&self.file).write_all(&record.to_bytes()).expect("the log can be written");
     }
 }

@@ -1,27 +1,36 @@
 //! What happens to the processes, and what is measured.
 
+mod clocks;
+mod crowd;
+mod deploy;
 mod kill;
 mod memory;
+mod outage;
 mod pages;
+mod partition;
+mod restore;
+mod server;
 mod share;
 mod stop;
 
-use std::path::Path;
+use std::{future::Future, path::Path, pin::Pin};
 
 use jobs_runner::prelude::*;
 use serde::Serialize;
 
-use crate::oracle::Verdict;
+use crate::{backend::Kind, oracle::Verdict};
 
 /// How a scenario is played.
 #[derive(Clone, Debug)]
 pub struct Play<'a> {
     /// The program that plays a process under test.
     pub program: &'a Path,
-    /// The store, `sqlite` or a URL.
-    pub store: &'a str,
-    /// How many faults there are, at least.
+    /// The store.
+    pub store: Kind,
+    /// How many faults there are, at least, where they are counted.
     pub faults: u64,
+    /// How long trouble lasts, where it is not counted.
+    pub seconds: u64,
     /// Whether less is done, for every day.
     pub short: bool,
 }
@@ -32,7 +41,7 @@ pub struct Outcome {
     /// Its name.
     pub scenario: &'static str,
     /// The store.
-    pub store: String,
+    pub store: &'static str,
     /// What the logs say.
     #[serde(flatten)]
     pub verdict: Verdict,
@@ -42,8 +51,7 @@ pub struct Outcome {
 
 impl Outcome {
     fn new(scenario: &'static str, play: &Play<'_>, verdict: Verdict) -> Self {
-        let store = play.store.split(':').next().unwrap_or_default().to_owned();
-        Self { scenario, store, verdict, wrong: Vec::new() }
+        Self { scenario, store: play.store.name(), verdict, wrong: Vec::new() }
     }
 
     /// Notes what else is wrong, unless it holds.
@@ -61,22 +69,68 @@ impl Outcome {
     }
 }
 
-/// The names of all scenarios.
-pub const NAMES: [&str; 7] = ["kill", "pages", "memory", "share2", "share4", "stop", "commit"];
+/// How a scenario is played.
+type Played = for<'a> fn(&'a Play<'a>) -> Pin<Box<dyn Future<Output = Result<Outcome>> + 'a>>;
+
+/// Which stores a scenario is for.
+type On = fn(Kind) -> bool;
+
+/// Every scenario: its name, the stores that it is for, and how it is played.
+const ALL: [(&str, On, Played); 19] = [
+    ("kill", any, |play| Box::pin(kill::alone(play))),
+    ("kill4", any, |play| Box::pin(kill::among_four(play))),
+    ("pages", any, |play| Box::pin(pages::play(play))),
+    ("memory", any, |play| Box::pin(memory::play(play))),
+    ("share2", any, |play| Box::pin(share::play("share2", 2, play))),
+    ("share4", any, |play| Box::pin(share::play("share4", 4, play))),
+    ("stop", any, |play| Box::pin(stop::outside(play))),
+    ("commit", a_file, |play| Box::pin(stop::inside_a_commit(play))),
+    ("server", a_server, |play| Box::pin(server::killed(play))),
+    ("cut", a_server, |play| Box::pin(server::cut(play))),
+    ("outage", a_server, |play| Box::pin(outage::play(play))),
+    ("partition", a_server, |play| Box::pin(partition::play(play))),
+    ("clocks", a_server, |play| Box::pin(clocks::shifted(play))),
+    ("step", any, |play| Box::pin(clocks::stepped(play))),
+    ("promote", redis, |play| Box::pin(restore::promoted(play))),
+    ("backup", any, |play| Box::pin(restore::restored(play))),
+    ("deploy", any, |play| Box::pin(deploy::play(play))),
+    ("crowd", any, |play| Box::pin(crowd::at_once(play))),
+    ("ticks", any, |play| Box::pin(crowd::a_thousand_ticks(play))),
+];
+
+fn any(_: Kind) -> bool {
+    true
+}
+
+fn a_file(kind: Kind) -> bool {
+    !kind.is_served()
+}
+
+fn a_server(kind: Kind) -> bool {
+    kind.is_served()
+}
+
+fn redis(kind: Kind) -> bool {
+    kind == Kind::Redis
+}
+
+/// The names of the scenarios of a store.
+#[must_use]
+pub fn names(kind: Kind) -> Vec<&'static str> {
+    ALL.iter().filter(|(_, on, _)| on(kind)).map(|(name, ..)| *name).collect()
+}
 
 /// Plays a scenario.
 ///
 /// # Errors
-/// If it is unknown, or could not be played to its end.
+/// If the store has none of that name, or it could not be played to its end.
 pub async fn play(name: &str, play: &Play<'_>) -> Result<Outcome> {
-    match name {
-        "kill" => kill::play(play).await,
-        "pages" => pages::play(play).await,
-        "memory" => memory::play(play).await,
-        "share2" => share::play("share2", 2, play).await,
-        "share4" => share::play("share4", 4, play).await,
-        "stop" => stop::outside(play).await,
-        "commit" => stop::inside_a_commit(play).await,
-        _ => Err(format!("there is no scenario `{name}`; there are {}", NAMES.join(", ")).into()),
+    let found = ALL.iter().find(|(known, on, _)| *known == name && on(play.store));
+    match found {
+        Some((.., played)) => played(play).await,
+        None => {
+            let (store, known) = (play.store.name(), names(play.store).join(", "));
+            Err(format!("there is no scenario `{name}` for {store}; there are {known}").into())
+        }
     }
 }

@@ -6,11 +6,12 @@ use std::{
     time::Duration,
 };
 
-use jobs_runner::{Client, RunHandle, prelude::*};
+use jobs_runner::{Client, ClientError, RunHandle, prelude::*};
 use tempfile::TempDir;
 
 use crate::{
-    oracle::{self, Expected, Fault, Verdict},
+    backend::{Backend, Kind},
+    oracle::{self, Expected, Fault, Forgotten, Verdict},
     process::{Process, until},
     record::{self, Record},
     worker::Orders,
@@ -25,10 +26,13 @@ pub struct Stage {
     program: PathBuf,
     /// Removed when it is dropped.
     _directory: TempDir,
+    /// The store, for those who trouble it.
+    pub backend: Backend,
     orders: Orders,
     client: Client,
     runs: Vec<(RunHandle, u64)>,
     faults: Vec<Fault>,
+    forgotten: Vec<Forgotten>,
 }
 
 impl Stage {
@@ -36,12 +40,9 @@ impl Stage {
     ///
     /// # Errors
     /// If the store cannot be made.
-    pub async fn new(program: &Path, store: &str, orders: Orders) -> Result<Self> {
-        let directory = tempfile::tempdir()?;
-        let store = match store {
-            "sqlite" => format!("sqlite://{}", directory.path().join("jobs.db").display()),
-            url => url.to_owned(),
-        };
+    pub async fn new(program: &Path, kind: Kind, orders: Orders) -> Result<Self> {
+        let (directory, backend) = (tempfile::tempdir()?, Backend::start(kind)?);
+        let store = backend.url();
         let logs = directory.path().join("logs");
         std::fs::create_dir(&logs)?;
         let client = Client::connect(&*store).await?;
@@ -49,11 +50,29 @@ impl Stage {
         Ok(Self {
             program: program.to_owned(),
             _directory: directory,
+            backend,
             orders,
             client,
             runs: Vec::new(),
             faults: Vec::new(),
+            forgotten: Vec::new(),
         })
+    }
+
+    /// Goes to the store by another way, and so do the processes that are started from now on.
+    ///
+    /// # Errors
+    /// If it does not lead there.
+    pub async fn connect(&mut self, store: &str) -> Result<()> {
+        self.client = Client::connect(store).await?;
+        store.clone_into(&mut self.orders.store);
+        Ok(())
+    }
+
+    /// What a process is told if nothing else is said.
+    #[must_use]
+    pub fn orders(&self) -> &Orders {
+        &self.orders
     }
 
     /// Starts a process, and waits until it has joined the others.
@@ -61,7 +80,44 @@ impl Stage {
     /// # Errors
     /// If it does not.
     pub async fn start(&self) -> Result<Process> {
-        let process = Process::start(&self.program, &self.orders)?;
+        self.start_with(&self.orders).await
+    }
+
+    /// The same with other orders.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_with(&self, orders: &Orders) -> Result<Process> {
+        let process = self.begin(orders)?;
+        self.joined(&process).await?;
+        Ok(process)
+    }
+
+    /// Starts so many.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_all(&self, processes: usize) -> Result<Vec<Process>> {
+        let mut all = Vec::new();
+        for _ in 0..processes {
+            all.push(self.start().await?);
+        }
+        Ok(all)
+    }
+
+    /// Starts a process, and does not wait.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn begin(&self, orders: &Orders) -> io::Result<Process> {
+        Process::start(&self.program, orders)
+    }
+
+    /// Waits until a process has joined the others.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub async fn joined(&self, process: &Process) -> Result<()> {
         let deadline = std::time::Instant::now() + PATIENCE;
         while !self.client.nodes().await?.iter().any(|node| node.pid == process.pid()) {
             if std::time::Instant::now() > deadline {
@@ -69,7 +125,7 @@ impl Stage {
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        Ok(process)
+        Ok(())
     }
 
     /// Asks for a run of a job whose query finds the items that the processes were told of.
@@ -77,22 +133,49 @@ impl Stage {
     /// # Errors
     /// If it is refused.
     pub async fn run(&mut self, job: &str) -> Result<()> {
-        let run = self.client.run(job).await?;
-        self.runs.push((run, self.orders.items));
+        match self.client.run(job).await {
+            Ok(run) => self.runs.push((run, self.orders.items)),
+            // There is none, or one that nobody waits for.
+            Err(ClientError::Store(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
         Ok(())
     }
 
-    /// Whether all runs are over that were asked for.
+    /// Whether all runs are over that were asked for, as far as the store says.
     ///
     /// # Errors
-    /// If the store does not answer.
+    /// If one of them is not there.
     pub async fn is_over(&self) -> Result<bool> {
         for (run, _) in self.runs.iter().rev() {
-            if !self.client.report(run.id()).await?.state.is_final() {
-                return Ok(false);
+            match self.client.report(run.id()).await {
+                Ok(report) if report.state.is_final() => {}
+                Ok(_) | Err(ClientError::Store(_)) => return Ok(false),
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(true)
+    }
+
+    /// Keeps the processes at work for some time: another run of the job whenever all are over.
+    ///
+    /// # Errors
+    /// If a run is refused.
+    pub async fn busy_for(&mut self, job: &str, time: Duration) -> Result<()> {
+        let until = std::time::Instant::now() + time;
+        while std::time::Instant::now() < until {
+            self.keep_busy(job).await?;
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        Ok(())
+    }
+
+    /// Asks for another run of the job if all are over.
+    ///
+    /// # Errors
+    /// If it is refused.
+    pub async fn keep_busy(&mut self, job: &str) -> Result<()> {
+        if self.is_over().await? { self.run(job).await } else { Ok(()) }
     }
 
     /// Waits until a process has noted so many facts more than it had.
@@ -116,9 +199,7 @@ impl Stage {
             if std::time::Instant::now() > deadline {
                 return Err(format!("a process does not work: {}", process.said()?).into());
             }
-            if self.is_over().await? {
-                self.run(job).await?;
-            }
+            self.keep_busy(job).await?;
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         Ok(())
@@ -135,6 +216,24 @@ impl Stage {
     /// Keeps a fault for the verdict.
     pub fn suffered(&mut self, fault: Fault) {
         self.faults.push(fault);
+    }
+
+    /// Keeps a stretch that the store has forgotten, and forgets the runs that were asked for within it.
+    ///
+    /// # Errors
+    /// If the store does not answer.
+    pub async fn forgot(&mut self, stretch: Forgotten) -> Result<()> {
+        self.forgotten.push(stretch);
+        let mut known = Vec::new();
+        for (run, items) in self.runs.drain(..) {
+            match self.client.report(run.id()).await {
+                Ok(_) => known.push((run, items)),
+                Err(ClientError::NotFound { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.runs = known;
+        Ok(())
     }
 
     /// What all processes have noted.
@@ -178,6 +277,6 @@ impl Stage {
             process.end()?;
         }
         let logs = self.logs()?;
-        Ok((oracle::judge(&logs, &expected, &self.faults), logs))
+        Ok((oracle::judge_but(&logs, &expected, &self.faults, &self.forgotten), logs))
     }
 }

@@ -18,7 +18,7 @@ use crate::{
 
 /// A store that notes which ends of items it has acknowledged, and which leases it has called lost.
 pub struct Witness {
-    inner: Arc<dyn Store>,
+    inner: Mutex<Arc<dyn Store>>,
     log: Arc<Log>,
     leases: Mutex<HashMap<Token, Held>>,
 }
@@ -36,7 +36,16 @@ impl Witness {
     /// Asks this store, and notes its answers.
     #[must_use]
     pub fn new(inner: Arc<dyn Store>, log: Arc<Log>) -> Self {
-        Self { inner, log, leases: Mutex::default() }
+        Self { inner: Mutex::new(inner), log, leases: Mutex::default() }
+    }
+
+    /// Asks this one from now on: the same store by another connection.
+    pub fn turn_to(&self, inner: Arc<dyn Store>) {
+        *self.inner.lock().unwrap_or_else(PoisonError::into_inner) = inner;
+    }
+
+    fn inner(&self) -> Arc<dyn Store> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn leases(&self) -> MutexGuard<'_, HashMap<Token, Held>> {
@@ -87,7 +96,7 @@ impl Handle for Witness {
                 Call::Settle(settle) => Some(settle.clone()),
                 _ => None,
             };
-            let reply = perform(&*self.inner, call).await?;
+            let reply = perform(&*self.inner(), call).await?;
             match &reply.value {
                 Answer::Settle(settled) => {
                     if let Some(settle) = settle {
@@ -114,10 +123,10 @@ impl Handle for Witness {
     }
 
     fn wakeups(&self) -> Wakeups {
-        self.inner.wakeups()
+        self.inner().wakeups()
     }
 
     fn namespace(&self, name: &str) -> Option<Arc<dyn Store>> {
-        self.inner.namespace(name)
+        self.inner().namespace(name)
     }
 }

@@ -1,11 +1,16 @@
 //! A process under test: a runner whose handlers note what they do.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use jobs_conformance::Wrapper;
 use jobs_core::Store;
 use jobs_runner::{SqliteOptions, SqliteStore, prelude::*};
 use rustix::process::{Signal, getpid, kill_process};
+use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
@@ -17,7 +22,7 @@ use crate::{
 pub const LEASE: Duration = Duration::from_secs(1);
 
 /// What a process under test is told.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Orders {
     /// The store.
     pub store: String,
@@ -31,6 +36,31 @@ pub struct Orders {
     pub concurrency: u32,
     /// Whether it fires ticks, one a second.
     pub ticks: bool,
+    /// Another schedule of the ticks than that in the code.
+    pub schedule: Option<String>,
+    /// How long its session lives without a beat.
+    pub lease: Duration,
+    /// How many milliseconds the store's clock is ahead of what it is.
+    pub offset: i64,
+    /// What the process takes for the time of day, as libfaketime reads it: `+600s`.
+    pub clock: Option<String>,
+}
+
+impl Default for Orders {
+    fn default() -> Self {
+        Self {
+            store: String::new(),
+            logs: PathBuf::new(),
+            items: 0,
+            work: 0,
+            concurrency: 1,
+            ticks: false,
+            schedule: None,
+            lease: LEASE,
+            offset: 0,
+            clock: None,
+        }
+    }
 }
 
 /// The number of a job in the log.
@@ -98,12 +128,24 @@ impl Chaos {
 
     async fn work(&self, job: u8, cx: &JobContext, value: u64) {
         let id = cx.item_id();
-        self.log.note(Kind::Begin, job, id.number(), id.n(), value);
+        self.log.note_with(Kind::Begin, job, (id.number(), id.n()), value, cx.token());
         if self.orders.work > 0 {
             tokio::time::sleep(Duration::from_micros(fastrand::u64(0..=self.orders.work))).await;
         }
         self.log.note(Kind::End, job, id.number(), id.n(), value);
     }
+}
+
+/// Opens the store of a URL, its clock so many milliseconds ahead.
+async fn open(url: &str, offset: i64) -> Result<Arc<dyn Store>> {
+    Ok(match url.split(':').next() {
+        Some("sqlite") => {
+            let store = SqliteStore::open(SqliteOptions::from_url(url)?.clock_offset(offset)).await?;
+            tokio::spawn(stop_in_a_commit(store.clone()));
+            Arc::new(store)
+        }
+        _ => return Err(format!("no process under test knows the store {url}").into()),
+    })
 }
 
 /// Stops this process inside its next commit whenever it is sent SIGUSR1, as SIGSTOP may at any moment.
@@ -118,26 +160,45 @@ async fn stop_in_a_commit(store: SqliteStore) {
     }
 }
 
+/// Where the offset of the store's clock is written before processes are told to take it.
+#[must_use]
+pub fn offset_file(logs: &Path) -> PathBuf {
+    logs.join("offset")
+}
+
+/// Takes another offset of the store's clock whenever the process is sent SIGUSR2: the clock has stepped.
+async fn step_the_clock(orders: Orders, witness: Arc<Wrapper<Witness>>) {
+    let Ok(mut signals) = signal(SignalKind::user_defined2()) else { return };
+    while signals.recv().await.is_some() {
+        let offset = std::fs::read_to_string(offset_file(&orders.logs)).unwrap_or_default();
+        if let Ok(offset) = offset.parse()
+            && let Ok(store) = open(&orders.store, offset).await
+        {
+            witness.0.turn_to(store);
+        }
+    }
+}
+
 /// Runs until it is told to end, or is killed.
 ///
 /// # Errors
 /// If the store cannot be opened, or the runner does not start.
 pub async fn run(orders: Orders) -> Result<()> {
     let log = Arc::new(Log::create(&orders.logs)?);
-    let store = SqliteStore::open(SqliteOptions::from_url(&orders.store)?).await?;
-    tokio::spawn(stop_in_a_commit(store.clone()));
-    let store: Arc<dyn Store> = Arc::new(store);
-    let witness = Wrapper(Witness::new(store, log.clone()));
+    let store = open(&orders.store, orders.offset).await?;
+    let witness = Arc::new(Wrapper(Witness::new(store, log.clone())));
+    tokio::spawn(step_the_clock(orders.clone(), witness.clone()));
     let wanted = ["chaos.load", "chaos.pages", "chaos.tick"];
     let wanted = wanted.into_iter().filter(|job| orders.ticks || *job != "chaos.tick");
-    let runner = Runner::builder()
-        .store(witness)
+    let mut builder = Runner::builder()
+        .store(witness as Arc<dyn Store>)
         .provide(Chaos { log, orders: orders.clone() })
         .only(wanted)
-        .lease(LEASE)
+        .lease(orders.lease)
         .grace(Duration::from_secs(5))
-        .configure("chaos.*", JobOptions::new().concurrency(orders.concurrency))
-        .start()
-        .await?;
-    Ok(runner.wait().await?)
+        .configure("chaos.*", JobOptions::new().concurrency(orders.concurrency));
+    if let Some(schedule) = &orders.schedule {
+        builder = builder.configure("chaos.tick", JobOptions::new().schedule(schedule));
+    }
+    Ok(builder.start().await?.wait().await?)
 }

@@ -3,7 +3,10 @@
 use std::{
     io::{self, Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU16, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -20,7 +23,7 @@ pub struct Proxy {
 
 #[derive(Debug)]
 struct Shared {
-    server: u16,
+    server: AtomicU16,
     state: Mutex<State>,
 }
 
@@ -41,7 +44,7 @@ impl Proxy {
     pub fn start(server: u16) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let port = listener.local_addr()?.port();
-        let shared = Arc::new(Shared { server, state: Mutex::default() });
+        let shared = Arc::new(Shared { server: AtomicU16::new(server), state: Mutex::default() });
         let accepting = shared.clone();
         thread::spawn(move || accepting.accept(&listener));
         Ok(Self { port, shared })
@@ -74,6 +77,12 @@ impl Proxy {
             // One that is closed is as good.
             let _closed = connection.shutdown(Shutdown::Both);
         }
+    }
+
+    /// Leads to another server from now on, and cuts the connections to the one before.
+    pub fn turn_to(&self, server: u16) {
+        self.shared.server.store(server, Ordering::Release);
+        self.cut();
     }
 
     /// Closes new connections at once, or accepts them again.
@@ -113,7 +122,7 @@ impl Shared {
         if self.state().refusing {
             return Ok(());
         }
-        let server = TcpStream::connect(("127.0.0.1", self.server))?;
+        let server = TcpStream::connect(("127.0.0.1", self.server.load(Ordering::Acquire)))?;
         for stream in [&client, &server] {
             stream.set_nodelay(true)?;
             let kept = stream.try_clone()?;

@@ -1,8 +1,10 @@
 //! Servers of Redis.
 
 use std::{
-    fmt::Write,
-    fs, io,
+    fmt::Write as _,
+    fs,
+    io::{self, Read, Write as _},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
@@ -162,6 +164,19 @@ impl Server {
         await_ready(&mut process, &log)?;
         self.process = Some(process);
         Ok(())
+    }
+
+    /// What it answers to a command, as it answers it: for one that asks for no password and speaks no TLS.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub fn says(&self, command: &str) -> io::Result<String> {
+        let mut connection = TcpStream::connect(("127.0.0.1", self.port))?;
+        // It closes the connection when it has answered all.
+        write!(connection, "{command}\r\nQUIT\r\n")?;
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer)?;
+        Ok(answer)
     }
 
     /// Stops it as it stands, as a debugger would.

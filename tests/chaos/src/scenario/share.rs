@@ -9,10 +9,7 @@ use crate::{stage::Stage, worker::Orders};
 pub(super) async fn play(name: &'static str, processes: usize, play: &Play<'_>) -> Result<Outcome> {
     let orders = Orders { items: 4_000, work: 4_000, concurrency: 10, ticks: true, ..Orders::default() };
     let mut stage = Stage::new(play.program, play.store, orders).await?;
-    let mut all = Vec::new();
-    for _ in 0..processes {
-        all.push(stage.start().await?);
-    }
+    let all = stage.start_all(processes).await?;
     for _ in 0..if play.short { 3 } else { 10 } {
         stage.run("chaos.load").await?;
         while !stage.is_over().await? {

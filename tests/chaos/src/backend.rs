@@ -1,0 +1,229 @@
+//! Where the store of a scenario lives: in a file, or on a server of its own.
+
+use std::{
+    fs, io,
+    os::unix::fs::{MetadataExt, chown},
+    path::{Path, PathBuf},
+};
+
+use jobs_runner::prelude::*;
+use servers::redis;
+use tempfile::TempDir;
+
+/// A kind of store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A file of SQLite.
+    Sqlite,
+    /// A server of Redis that syncs every write.
+    Redis,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Sqlite, Self::Redis];
+
+    /// Its name, as on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Redis => "redis",
+        }
+    }
+
+    /// The kind of this name.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn of(name: &str) -> Result<Self> {
+        let found = Self::ALL.into_iter().find(|kind| kind.name() == name);
+        let names = || Self::ALL.map(Self::name).join(", ");
+        found.ok_or_else(|| format!("there is no store `{name}`; there are {}", names()).into())
+    }
+
+    /// Whether processes reach it by way of a server.
+    #[must_use]
+    pub fn is_served(self) -> bool {
+        self != Self::Sqlite
+    }
+}
+
+/// An empty store of some kind; it is gone when this is dropped.
+#[derive(Debug)]
+pub enum Backend {
+    /// A file.
+    Sqlite(TempDir),
+    /// A server.
+    Redis(redis::Server),
+}
+
+impl Backend {
+    /// Makes one.
+    ///
+    /// # Errors
+    /// If there is no place for it, or its server does not start.
+    pub fn start(kind: Kind) -> Result<Self> {
+        Ok(match kind {
+            Kind::Sqlite => Self::Sqlite(tempfile::tempdir()?),
+            Kind::Redis => Self::Redis(redis::Server::start(redis::Options::new().appendfsync("always"))?),
+        })
+    }
+
+    /// What processes connect to.
+    #[must_use]
+    pub fn url(&self) -> String {
+        match self {
+            Self::Sqlite(folder) => format!("sqlite://{}", folder.path().join("jobs.db").display()),
+            Self::Redis(server) => server.url(),
+        }
+    }
+
+    /// The same by way of a proxy that listens on this port.
+    #[must_use]
+    pub fn url_through(&self, port: u16) -> String {
+        match self {
+            Self::Sqlite(_) => self.url(),
+            Self::Redis(server) => server.url_through(port),
+        }
+    }
+
+    /// The port of its server.
+    ///
+    /// # Errors
+    /// If it has none.
+    pub fn port(&self) -> io::Result<u16> {
+        match self {
+            Self::Sqlite(_) => Err(no_server()),
+            Self::Redis(server) => Ok(server.port()),
+        }
+    }
+
+    /// Kills the server, at any instruction.
+    pub fn kill(&mut self) {
+        match self {
+            Self::Sqlite(_) => {}
+            Self::Redis(server) => server.kill(),
+        }
+    }
+
+    /// Starts the server anew, with the data that are there.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn restart(&mut self) -> io::Result<()> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Redis(server) => server.restart(),
+        }
+    }
+
+    /// Stops the server as it stands: it answers nobody, and its connections stay open.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn stop(&self) -> io::Result<()> {
+        match self {
+            Self::Sqlite(_) => Err(no_server()),
+            Self::Redis(server) => server.stop(),
+        }
+    }
+
+    /// Lets the server go on.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn go_on(&self) -> io::Result<()> {
+        match self {
+            Self::Sqlite(_) => Err(no_server()),
+            Self::Redis(server) => server.go_on(),
+        }
+    }
+
+    /// The server of Redis.
+    ///
+    /// # Errors
+    /// If it is another store.
+    pub fn redis(&self) -> io::Result<&redis::Server> {
+        match self {
+            Self::Redis(server) => Ok(server),
+            Self::Sqlite(_) => Err(no_server()),
+        }
+    }
+
+    /// Cuts the connections of all clients, as an operator would.
+    ///
+    /// # Errors
+    /// If the server does not do it.
+    pub fn cut_all(&self) -> io::Result<()> {
+        match self {
+            Self::Sqlite(_) => Err(no_server()),
+            Self::Redis(server) => {
+                server.says("CLIENT KILL TYPE pubsub")?;
+                server.says("CLIENT KILL TYPE normal").map(drop)
+            }
+        }
+    }
+
+    /// The folder that holds all of its data.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        match self {
+            Self::Sqlite(folder) => folder.path(),
+            Self::Redis(server) => server.folder(),
+        }
+    }
+}
+
+fn no_server() -> io::Error {
+    io::Error::other("a file has no server")
+}
+
+/// A copy of all data, made while nobody writes them.
+#[derive(Debug)]
+pub struct Backup {
+    copy: TempDir,
+}
+
+impl Backup {
+    /// Copies what is in the backend's folder.
+    ///
+    /// # Errors
+    /// If that cannot be read.
+    pub fn of(backend: &Backend) -> io::Result<Self> {
+        let copy = tempfile::tempdir()?;
+        copy_all(backend.folder(), copy.path())?;
+        Ok(Self { copy })
+    }
+
+    /// Puts the copy in the place of what is there.
+    ///
+    /// # Errors
+    /// If that cannot be written.
+    pub fn restore(&self, backend: &Backend) -> io::Result<()> {
+        for entry in fs::read_dir(backend.folder())? {
+            let path = entry?.path();
+            if path.is_dir() { fs::remove_dir_all(path)? } else { fs::remove_file(path)? }
+        }
+        copy_all(self.copy.path(), backend.folder())
+    }
+}
+
+fn copy_all(from: &Path, to: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (meta, target): (_, PathBuf) = (entry.metadata()?, to.join(entry.file_name()));
+        if meta.is_dir() {
+            fs::create_dir(&target)?;
+            copy_all(&entry.path(), &target)?;
+        } else if meta.is_file() {
+            fs::copy(entry.path(), &target)?;
+        } else {
+            continue;
+        }
+        // A server may run as another user than this.
+        fs::set_permissions(&target, meta.permissions())?;
+        chown(&target, Some(meta.uid()), Some(meta.gid()))?;
+    }
+    Ok(())
+}
