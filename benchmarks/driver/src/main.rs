@@ -17,8 +17,8 @@ use std::{
 };
 
 use jobs_core::Store;
-use jobs_runner::{MemoryStore, prelude::*};
 use jobs_redis::{RedisOptions, RedisStore};
+use jobs_runner::{MemoryStore, prelude::*};
 use jobs_sqlite::{Durability, SqliteOptions, SqliteStore};
 use serde::{Deserialize, Serialize};
 use servers::redis::{Options, Server};

@@ -35,7 +35,8 @@ fn check_version(info: &str, place: &str) -> Result<(), StoreError> {
     let major = version.and_then(|version| version.split('.').next()?.parse::<u32>().ok());
     match (version, major) {
         (Some(version), Some(major)) if major < OLDEST => Err(StoreError::Backend(
-            format!("{place} is Redis {version}, which is too old; use Redis {OLDEST} or newer, or Valkey").into(),
+            format!("{place} is Redis {version}, which is too old; use Redis {OLDEST} or newer, or Valkey")
+                .into(),
         )),
         _ => Ok(()),
     }

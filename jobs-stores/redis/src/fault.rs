@@ -18,9 +18,9 @@ pub(crate) fn told(error: &RedisError, place: &str) -> StoreError {
         _ => {}
     }
     match error.code() {
-        Some(
-            "LOADING" | "MASTERDOWN" | "BUSY" | "CLUSTERDOWN" | "TRYAGAIN" | "NOREPLICAS" | "UNBLOCKED",
-        ) => StoreError::Unreachable { message },
+        Some("LOADING" | "MASTERDOWN" | "BUSY" | "CLUSTERDOWN" | "TRYAGAIN" | "NOREPLICAS" | "UNBLOCKED") => {
+            StoreError::Unreachable { message }
+        }
         Some("READONLY") => StoreError::ReadOnly { location: place.to_owned(), message: said },
         Some("OOM" | "MISCONF") => StoreError::Full { message },
         Some("NEWERSCHEMA") => StoreError::NewerSchema { found: schema(error), supported: SCHEMA },
@@ -39,8 +39,10 @@ pub(crate) fn ends_connection(error: &RedisError) -> bool {
 }
 
 fn refused(place: &str, said: &str) -> StoreError {
-    let message = format!("the server refuses it ({said}); write `redis://user:password@host`, and let the user \
-                           run scripts over the keys `{{namespace}}:*`");
+    let message = format!(
+        "the server refuses it ({said}); write `redis://user:password@host`, and let the user \
+                           run scripts over the keys `{{namespace}}:*`"
+    );
     StoreError::BadUrl { url: place.to_owned(), message }
 }
 

@@ -135,11 +135,7 @@ pub(crate) fn session(mut of: List) -> Read<SessionRecord> {
 
 /// Where a schedule stands.
 pub(crate) fn schedule(mut of: List) -> Read<ScheduleState> {
-    Ok(ScheduleState {
-        cursor: of.millis()?,
-        waiting: of.maybe_millis()?,
-        fingerprint: of.text()?.into(),
-    })
+    Ok(ScheduleState { cursor: of.millis()?, waiting: of.maybe_millis()?, fingerprint: of.text()?.into() })
 }
 
 /// A job.

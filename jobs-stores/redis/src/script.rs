@@ -76,11 +76,11 @@ const FILLING: [&str; 8] = shared![prelude, jobs, lines, chunks, runs, filling, 
 const ITEMS: [&str; 9] = shared![prelude, jobs, lines, chunks, runs, filling, leases, items, bodies];
 const GRANTING: [&str; 11] =
     shared![prelude, jobs, lines, chunks, runs, filling, leases, items, cells, sessions, granting];
-const SESSIONS: [&str; 12] = shared![
-    prelude, jobs, lines, chunks, runs, filling, leases, items, cells, sessions, takeover, sweeping
-];
+const SESSIONS: [&str; 12] =
+    shared![prelude, jobs, lines, chunks, runs, filling, leases, items, cells, sessions, takeover, sweeping];
 const DECLARING: [&str; 13] = shared![
-    prelude, jobs, lines, chunks, runs, filling, leases, items, cells, sessions, takeover, declaring, renaming
+    prelude, jobs, lines, chunks, runs, filling, leases, items, cells, sessions, takeover, declaring,
+    renaming
 ];
 const LISTING: [&str; 4] = shared![prelude, jobs, cells, sessions];
 
