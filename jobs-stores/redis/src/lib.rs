@@ -21,7 +21,9 @@
 mod answers;
 mod bodies;
 mod checks;
+mod declaring;
 mod fault;
+mod firing;
 mod headers;
 mod listening;
 mod options;

@@ -1,10 +1,10 @@
-//! What the operations of the contract send to their scripts. Whatever has more digits than a number of Lua is text.
+//! What the operations on items and cells send to their scripts. Whatever has more digits than a number of Lua is text.
 
 use std::{collections::HashMap, sync::Arc};
 
 use jobs_core::{
-    Append, Attach, Beat, BoxError, Cause, Effect, End, Failure, Fire, Header, IfBusy, Link, Millis, Pass,
-    PutCell, Requeue, RunId, SessionId, Settle, Settlement, TickInfo, Trigger, Want, requeued_chunks,
+    Append, Body, BoxError, Effect, End, Failure, Millis, PutCell, Requeue, RunId, SessionId, Settle,
+    Settlement, Want, requeued_chunks,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -15,7 +15,8 @@ use crate::{
     headers::{Sent, whole_millis},
 };
 
-type Made<T> = Result<T, BoxError>;
+/// What making a request gives.
+pub(crate) type Made<T> = Result<T, BoxError>;
 
 /// The greatest time that the scripts reckon with: beyond it a number has not all of its digits.
 const LATEST: i64 = (1 << 53) - 1;
@@ -183,157 +184,11 @@ pub(crate) fn append(append: &Append) -> SentAppend<'_> {
         token: append.token.0.to_string(),
         seq: append.seq,
         item_type: &append.item_type,
-        counts: append.bodies.iter().map(jobs_core::Body::count).filter(|count| *count > 0).collect(),
+        counts: append.bodies.iter().map(Body::count).filter(|count| *count > 0).collect(),
         page: append.page.is_some(),
         cursor: append.page.as_ref().is_some_and(Option::is_some),
         last: append.last,
     }
-}
-
-#[derive(Serialize)]
-struct SentTick {
-    tick: i64,
-    last: i64,
-    count: u64,
-    verdict: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    run: Option<String>,
-}
-
-fn ticks(infos: &[TickInfo]) -> Made<Vec<SentTick>> {
-    let sent = infos.iter().map(|info| {
-        Ok(SentTick {
-            tick: millis(info.tick.into()),
-            last: millis(info.last.into()),
-            count: info.count,
-            verdict: serde_json::to_string(&info.verdict)?,
-            run: info.run.map(|run| run.to_string()),
-        })
-    });
-    sent.collect()
-}
-
-#[derive(Serialize)]
-pub(crate) struct SentFires {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    session: Option<String>,
-    fires: Vec<Value>,
-    want: SentWant,
-}
-
-pub(crate) fn fires(by: Option<SessionId>, fires: &[Fire], room: &Want) -> Made<SentFires> {
-    let fires = fires.iter().map(fire).collect::<Made<_>>()?;
-    Ok(SentFires { session: by.map(session), fires, want: want(room) })
-}
-
-fn fire(fire: &Fire) -> Made<Value> {
-    let if_busy = match fire.if_busy {
-        IfBusy::Skip => "skip",
-        IfBusy::Queue => "queue",
-        IfBusy::Wait => "wait",
-        IfBusy::Fire => "fire",
-    };
-    let (trigger, tick) = match &fire.cause {
-        Cause::Tick { trigger, tick, .. } => (*trigger, Some(*tick)),
-        Cause::Manual { .. } => (Trigger::Manual, None),
-    };
-    // The run's number and the store's time are the script's to say.
-    let first = Header::of_first_item(fire, RunId::new(0), trigger, tick, Millis(0));
-    let mut sent = json!({ "job": fire.job, "if_busy": if_busy, "first": Sent::new(&first, 1)? });
-    let more = match &fire.cause {
-        Cause::Tick { schedule, fingerprint, cursor, tick, at, verdict, passed, .. } => json!({
-            "schedule": schedule,
-            "fingerprint": fingerprint,
-            "cursor": millis(*cursor),
-            "tick": millis(*tick),
-            "at": millis(*at),
-            "verdict": serde_json::to_string(verdict)?,
-            "passed": ticks(passed)?,
-        }),
-        Cause::Manual { request, note: Some(note) } => {
-            json!({ "request": request.to_string(), "note": note })
-        }
-        Cause::Manual { request, note: None } => json!({ "request": request.to_string() }),
-    };
-    if let (Some(sent), Value::Object(more)) = (sent.as_object_mut(), more) {
-        sent.extend(more);
-    }
-    Ok(sent)
-}
-
-pub(crate) fn passes(passes: &[Pass]) -> Made<Value> {
-    let sent = passes.iter().map(|pass| {
-        Ok(json!({
-            "schedule": pass.schedule,
-            "fingerprint": pass.fingerprint,
-            "cursor": millis(pass.cursor),
-            "passed": ticks(&pass.passed)?,
-        }))
-    });
-    Ok(json!({ "passes": sent.collect::<Made<Vec<_>>>()? }))
-}
-
-/// What a session says of a job: what the scripts look at, and all of it as JSON.
-#[derive(Serialize)]
-struct SentLink<'a> {
-    job: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    was: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    fingerprint: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    instant: Option<i64>,
-    priority: i16,
-    concurrency: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    global: Option<u32>,
-    exclusive: bool,
-    keep_runs: u32,
-    keep_ticks: u32,
-    keep_dead: u64,
-    json: String,
-}
-
-fn link(link: &Link) -> Made<SentLink<'_>> {
-    Ok(SentLink {
-        job: &link.job,
-        was: link.was.as_deref(),
-        fingerprint: link.schedule.as_ref().map(|declared| &*declared.fingerprint),
-        instant: link.schedule.as_ref().and_then(|declared| declared.instant).map(millis),
-        priority: link.priority,
-        concurrency: link.concurrency,
-        global: link.global_concurrency,
-        exclusive: link.exclusive(),
-        keep_runs: link.keep_runs,
-        keep_ticks: link.keep_ticks,
-        keep_dead: whole_millis(link.keep_dead),
-        json: serde_json::to_string(link)?,
-    })
-}
-
-pub(crate) fn attach(attach: &Attach) -> Made<Value> {
-    Ok(json!({
-        "session": session(attach.session),
-        "lease": whole_millis(attach.lease),
-        "node": serde_json::to_string(&attach.node)?,
-        "name": attach.node.name,
-        "build": attach.node.build,
-        "links": attach.links.iter().map(link).collect::<Made<Vec<_>>>()?,
-        "gone": attach.gone.iter().copied().map(session).collect::<Vec<_>>(),
-    }))
-}
-
-pub(crate) fn beat(beat: &Beat) -> Value {
-    let mut sent = json!({
-        "session": session(beat.session),
-        "as_of": millis(beat.as_of),
-        "reconnected": beat.reconnected,
-    });
-    if let (Some(held), Some(sent)) = (&beat.held, sent.as_object_mut()) {
-        let tokens: Vec<String> = held.iter().map(|token| token.0.to_string()).collect();
-        sent.insert("held".to_owned(), json!(tokens));
-    }
-    sent
 }
 
 /// The chunks of a run of dead items, and the bodies that are sent beside them.

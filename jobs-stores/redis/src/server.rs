@@ -17,7 +17,7 @@ use crate::{fault::ends_connection, options::RedisOptions};
 /// A server, and how it is reached.
 pub(crate) enum Server {
     /// By a connection of the store's own.
-    Own(Own),
+    Own(Box<Own>),
     /// By a connection that the program lends, which is renewed by itself.
     Lent(ConnectionManager),
 }
@@ -40,7 +40,8 @@ struct Current {
 
 impl Server {
     pub(crate) fn own(client: Client) -> Self {
-        Self::Own(Own { client, current: Mutex::default(), connecting: tokio::sync::Mutex::default() })
+        let (current, connecting) = (Mutex::default(), tokio::sync::Mutex::default());
+        Self::Own(Box::new(Own { client, current, connecting }))
     }
 
     /// Which connection is in use: for [`renew`](Self::renew).

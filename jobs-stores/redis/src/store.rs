@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::{
-    answers, bodies, checks,
+    answers, bodies, checks, declaring, firing,
     headers::Sent,
     listening::Listener,
     options::{RedisOptions, is_namespace},
@@ -172,7 +172,7 @@ fn nothing(_: List) -> Read<()> {
 
 impl Store for RedisStore {
     fn attach(&self, attach: Attach) -> StoreResult<'_, Attached> {
-        self.send(&script::ATTACH, request::attach(&attach), Vec::new(), true, answers::attached)
+        self.send(&script::ATTACH, declaring::attach(&attach), Vec::new(), true, answers::attached)
     }
 
     fn detach(&self, session: SessionId) -> StoreResult<'_, ()> {
@@ -180,16 +180,16 @@ impl Store for RedisStore {
     }
 
     fn beat(&self, beat: Beat) -> StoreResult<'_, Pulse> {
-        self.ask(&script::BEAT, request::beat(&beat), answers::pulse)
+        self.ask(&script::BEAT, declaring::beat(&beat), answers::pulse)
     }
 
     fn fire(&self, session: Option<SessionId>, fires: Vec<Fire>, want: Want) -> StoreResult<'_, Vec<Firing>> {
-        let request = request::fires(session, &fires, &want);
+        let request = firing::fires(session, &fires, &want);
         self.send(&script::FIRE, request, Vec::new(), true, |mut of| of.each_list(answers::firing))
     }
 
     fn pass(&self, passes: Vec<Pass>) -> StoreResult<'_, Vec<Passing>> {
-        let request = request::passes(&passes);
+        let request = firing::passes(&passes);
         self.send(&script::PASS, request, Vec::new(), true, |mut of| of.each_list(answers::passing))
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jobs_core::{BoxError, Millis, Reply, StoreError};
-use redis::{Cmd, RedisResult, Value};
+use redis::{Cmd, RedisError, RedisResult, Value};
 use tokio::time::timeout;
 
 use crate::{
@@ -87,7 +87,7 @@ impl Wire {
         let by_hash = call.command("EVALSHA", &script.hash);
         let mut answer = self.server.send(&by_hash).await;
         // A connection that was idle may have been closed since. What was done all the same changes nothing now.
-        if call.repeatable && answer.as_ref().is_err_and(|error| error.is_connection_dropped()) {
+        if call.repeatable && answer.as_ref().is_err_and(RedisError::is_connection_dropped) {
             answer = self.server.send(&by_hash).await;
         }
         match answer {
