@@ -46,6 +46,7 @@
 //!
 //! | feature | brings |
 //! |---|---|
+//! | `redis` | the store on a server of Redis, `redis://localhost` |
 //! | `testing` | the harness; it turns on tokio's test clock, so make it a dev-dependency's feature |
 
 #[doc(hidden)]
@@ -104,6 +105,8 @@ pub use jobs_core::{
 };
 pub use jobs_macros::{cron_group, daily, hourly, job, monthly, query, weekly};
 pub use jobs_schedule as schedule;
+#[cfg(feature = "redis")]
+pub use jobs_redis::{ConnectionManager, RedisOptions, RedisStore};
 #[cfg(feature = "sqlite")]
 pub use jobs_sqlite::{Durability, SqliteOptions, SqliteStore};
 pub use memory::MemoryStore;

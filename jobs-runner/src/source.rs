@@ -47,7 +47,7 @@ pub(crate) fn in_namespace(store: &Arc<dyn Store>, name: &str) -> Result<Arc<dyn
 async fn by_url(url: &str) -> Result<(Arc<dyn Store>, String, Option<String>), StoreError> {
     let bad = |message: &str| StoreError::BadUrl { url: without_password(url), message: message.into() };
     let Some((scheme, rest)) = url.split_once(':') else {
-        return Err(bad("it has no scheme; write `memory:` or `sqlite://jobs.db`"));
+        return Err(bad("it has no scheme; write `memory:`, `sqlite://jobs.db` or `redis://localhost`"));
     };
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
     match scheme {
@@ -72,8 +72,16 @@ async fn by_url(url: &str) -> Result<(Arc<dyn Store>, String, Option<String>), S
         }
         #[cfg(not(feature = "sqlite"))]
         "sqlite" => Err(StoreError::MissingFeature { feature: "sqlite" }),
+        #[cfg(feature = "redis")]
+        "redis" | "rediss" => {
+            let options = jobs_redis::RedisOptions::from_url(url)?;
+            let namespace = options.asked_namespace().map(str::to_owned);
+            let store = Arc::new(jobs_redis::RedisStore::open(options).await?);
+            Ok((store, without_password(url.split('?').next().unwrap_or(url)), namespace))
+        }
+        #[cfg(not(feature = "redis"))]
         "redis" | "rediss" => Err(StoreError::MissingFeature { feature: "redis" }),
         "postgres" | "postgresql" => Err(StoreError::MissingFeature { feature: "postgres" }),
-        _ => Err(bad("no store has that scheme; write `memory:` or `sqlite://jobs.db`")),
+        _ => Err(bad("no store has that scheme; write `memory:`, `sqlite://jobs.db` or `redis://localhost`")),
     }
 }

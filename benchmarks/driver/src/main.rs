@@ -1,5 +1,6 @@
 //! Measures the runner against the store it runs on, in one process and one run: `driver [ITEMS] [ROUNDS] [STORE]`,
-//! where STORE is `memory`, `sqlite` or `sqlite-full` (each commit waits for the disk).
+//! where STORE is `memory`, `sqlite`, `sqlite-full` (each commit waits for the disk), `redis` (its append-only file is
+//! synced every second) or `redis-always` (each operation waits for the disk). A private server of Redis is started.
 //!
 //! A query finds ITEMS small items, and a handler that does nothing is called for each, end to end: fill, run,
 //! settle. Beside it, the same items go through the same store without a runner: encoded, appended, leased, decoded,
@@ -16,9 +17,11 @@ use std::{
 };
 
 use jobs_core::Store;
+use jobs_redis::{RedisOptions, RedisStore};
 use jobs_runner::{MemoryStore, prelude::*};
 use jobs_sqlite::{Durability, SqliteOptions, SqliteStore};
 use serde::{Deserialize, Serialize};
+use servers::redis::{Options, Server};
 
 #[derive(Serialize, Deserialize)]
 pub struct User {
@@ -58,28 +61,51 @@ async fn main() -> Result<()> {
     let kind = arguments.next().unwrap_or_else(|| "memory".to_owned());
     println!("{:>12} {:>12} {:>6}", "runner/s", "bare/s", "ratio");
     for _ in 0..rounds {
-        let through = through_runner(open(&kind).await?, items).await?;
-        let bare = bare::drive(open(&kind).await?, items).await?;
+        let opened = open(&kind).await?;
+        let through = through_runner(opened.store, items).await?;
+        drop(opened.server);
+        let opened = open(&kind).await?;
+        let bare = bare::drive(opened.store, items).await?;
         println!("{through:>12.0} {bare:>12.0} {:>6.2}", through / bare);
     }
     Ok(())
 }
 
-/// A new store, empty. A file of SQLite has a directory of its own each time: the one before may still be closing.
-async fn open(kind: &str) -> Result<Arc<dyn Store>> {
-    let durability = match kind {
-        "memory" => return Ok(Arc::new(MemoryStore::new())),
-        "sqlite" => Durability::Normal,
-        "sqlite-full" => Durability::Full,
-        _ => return Err(format!("there is no store `{kind}`; write memory, sqlite or sqlite-full").into()),
+/// A new store, empty, and the server that it is on if it has one of its own.
+struct Opened {
+    store: Arc<dyn Store>,
+    server: Option<Server>,
+}
+
+async fn open(kind: &str) -> Result<Opened> {
+    let store: Arc<dyn Store> = match kind {
+        "memory" => Arc::new(MemoryStore::new()),
+        "sqlite" => sqlite(Durability::Normal).await?,
+        "sqlite-full" => sqlite(Durability::Full).await?,
+        "redis" => return redis("everysec").await,
+        "redis-always" => return redis("always").await,
+        _ => {
+            let known = "memory, sqlite, sqlite-full, redis or redis-always";
+            return Err(format!("there is no store `{kind}`; write {known}").into());
+        }
     };
+    Ok(Opened { store, server: None })
+}
+
+/// A file of SQLite has a directory of its own each time: the one before may still be closing.
+async fn sqlite(durability: Durability) -> Result<Arc<dyn Store>> {
     static OPENED: AtomicU64 = AtomicU64::new(0);
     let name = format!("jobs-driver-{}-{}", std::process::id(), OPENED.fetch_add(1, Ordering::Relaxed));
     let directory = std::env::temp_dir().join(name);
     std::fs::create_dir_all(&directory)?;
-    Ok(Arc::new(
-        SqliteStore::open(SqliteOptions::new(directory.join("jobs.db")).durability(durability)).await?,
-    ))
+    let options = SqliteOptions::new(directory.join("jobs.db")).durability(durability);
+    Ok(Arc::new(SqliteStore::open(options).await?))
+}
+
+async fn redis(appendfsync: &str) -> Result<Opened> {
+    let server = Server::start(Options::new().appendfsync(appendfsync))?;
+    let store = Arc::new(RedisStore::open(RedisOptions::from_url(&server.url())?).await?);
+    Ok(Opened { store, server: Some(server) })
 }
 
 async fn through_runner(store: Arc<dyn Store>, items: u64) -> Result<f64> {

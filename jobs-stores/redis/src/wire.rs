@@ -1,0 +1,118 @@
+//! One operation: a command, its answer, and how long that may take.
+
+use std::time::Duration;
+
+use jobs_core::{BoxError, Millis, Reply, StoreError};
+use redis::{Cmd, RedisError, RedisResult, Value};
+use tokio::time::timeout;
+
+use crate::{
+    fault,
+    reply::{List, Read},
+    script::Script,
+    server::Server,
+    waiting::UnderWay,
+};
+
+/// A server, as operations use it.
+pub(crate) struct Wire {
+    pub(crate) server: Server,
+    /// The server as it may be shown.
+    pub(crate) place: String,
+    pub(crate) deadline: Duration,
+}
+
+/// What is sent to a script.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) script: &'static Script,
+    /// The key of the namespace.
+    pub(crate) key: String,
+    pub(crate) offset: i64,
+    /// The request as JSON.
+    pub(crate) request: String,
+    pub(crate) blobs: Vec<Vec<u8>>,
+    /// Whether it changes nothing if it is done again.
+    pub(crate) repeatable: bool,
+}
+
+/// What a script answered: its value, and what is to be told to those who wait.
+pub(crate) struct Answered<T> {
+    pub(crate) reply: Reply<T>,
+    pub(crate) marks: String,
+}
+
+impl Call {
+    fn command(&self, name: &str, script: &str) -> Cmd {
+        let mut command = redis::cmd(name);
+        command.arg(script).arg(1).arg(&self.key).arg(self.offset).arg(&self.request);
+        for blob in &self.blobs {
+            command.arg(blob);
+        }
+        command
+    }
+}
+
+impl Wire {
+    /// Does an operation, and reads its answer.
+    pub(crate) async fn run<T>(
+        &self,
+        call: Call,
+        under_way: UnderWay,
+        read: impl FnOnce(List) -> Read<T>,
+    ) -> Result<Answered<T>, StoreError> {
+        let answer = self.within_deadline(self.eval(&call)).await;
+        drop(under_way);
+        let unreadable = |error: BoxError| StoreError::Backend(format!("{}: {error}", self.place).into());
+        let answered = |value| {
+            let mut answer = List::of(value)?;
+            let (now, marks) = (Millis(answer.number()?), answer.text()?);
+            Ok(Answered { reply: Reply { now, value: read(answer.list()?)? }, marks })
+        };
+        answered(answer?).map_err(unreadable)
+    }
+
+    /// Does one command that is no script.
+    pub(crate) async fn command(&self, command: &Cmd) -> Result<Value, StoreError> {
+        let under_way = UnderWay::begin();
+        let answer = self.within_deadline(self.server.send(command)).await;
+        drop(under_way);
+        answer
+    }
+
+    /// Runs a script by its hash, and sends it whole to a server that does not know it: no flush of the scripts comes
+    /// between.
+    async fn eval(&self, call: &Call) -> RedisResult<Value> {
+        let script = call.script;
+        let by_hash = call.command("EVALSHA", &script.hash);
+        let mut answer = self.server.send(&by_hash).await;
+        // A connection that was idle may have been closed since. What was done all the same changes nothing now.
+        if call.repeatable && answer.as_ref().is_err_and(RedisError::is_connection_dropped) {
+            answer = self.server.send(&by_hash).await;
+        }
+        match answer {
+            Err(error) if error.code() == Some("NOSCRIPT") => {
+                self.server.send(&call.command("EVAL", &script.text)).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// Waits for an answer, but not for ever.
+    async fn within_deadline(
+        &self,
+        answer: impl Future<Output = RedisResult<Value>>,
+    ) -> Result<Value, StoreError> {
+        let number = self.server.number();
+        match timeout(self.deadline, answer).await {
+            Ok(answer) => answer.map_err(|error| fault::told(&error, &self.place)),
+            Err(_) => {
+                // It may have been lost without a word.
+                self.server.renew(number);
+                let span = jobs_schedule::duration::format(self.deadline);
+                let message = format!("{}: no answer within {span}", self.place);
+                Err(StoreError::Unreachable { message })
+            }
+        }
+    }
+}
