@@ -200,6 +200,7 @@ impl RunnerBuilder {
         }
         if !hooks.quiet {
             banner.show();
+            node.compare_clocks();
         }
         let store: Arc<dyn Store> = opened.store;
         let client = Client::of_runner(store, node.env.clone(), node.poll);

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use jobs_core::Millis;
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -69,6 +70,11 @@ impl Env {
         let now = rustix::time::clock_gettime(COUNTS_SUSPEND);
         let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
         Duration::new(seconds, u32::try_from(now.tv_nsec).unwrap_or(0))
+    }
+
+    /// What this machine takes for the time of day; a virtual one has none. For people alone.
+    pub(crate) fn time_of_day(&self) -> Option<Millis> {
+        self.0.began.is_none().then(|| jiff::Timestamp::now().into())
     }
 
     /// Waits. On the real clock never for more than 15 s in one piece, so that a jump or a suspend is noticed:

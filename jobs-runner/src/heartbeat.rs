@@ -33,6 +33,7 @@ pub(crate) async fn run(node: Arc<Node>) {
                 failed = false;
                 node.store_answers();
                 let pulse = node.observe(reply, began);
+                node.compare_clocks();
                 obey(&node, pulse, began, timed).await;
             }
             Err(error) => {

@@ -83,6 +83,7 @@ mod rivals;
 mod runner;
 mod scheduler;
 mod signals;
+mod skew;
 mod slots;
 mod source;
 mod sweep;

@@ -26,6 +26,7 @@ use crate::{
     lock::lock,
     outbox::Outbox,
     rivals::Rivals,
+    skew::Skew,
     slots::Slots,
     trust::Trust,
 };
@@ -61,6 +62,7 @@ pub(crate) struct Node {
     pub(crate) reschedule: Notify,
     pub(crate) leases: Leases,
     pub(crate) rivals: Rivals,
+    skew: Skew,
     /// Jobs with items here.
     active: Mutex<BTreeMap<Arc<str>, Arc<Desk>>>,
     /// What a renewed attach found, for the scheduler.
@@ -144,6 +146,7 @@ impl Node {
             reschedule: Notify::new(),
             leases: Leases::default(),
             rivals: Rivals::default(),
+            skew: Skew::default(),
             active: Mutex::default(),
             attached: Mutex::default(),
             stale: AtomicBool::new(false),
@@ -192,6 +195,13 @@ impl Node {
                 self.store_fails(&error);
                 None
             }
+        }
+    }
+
+    /// Says so if this machine's time of day is not the store's.
+    pub(crate) fn compare_clocks(&self) {
+        if let Some(here) = self.env.time_of_day() {
+            self.skew.look(here, self.clock.now());
         }
     }
 

@@ -28,11 +28,18 @@ pub(super) async fn shifted(play: &Play<'_>) -> Result<Outcome> {
         all.push(stage.start_with(&orders).await?);
     }
     stage.busy_for("chaos.load", Duration::from_secs(play.seconds.max(5))).await?;
+    let mut silent = Vec::new();
+    for (process, clock) in all.iter().zip(CLOCKS).skip(1) {
+        if !process.said()?.contains("this machine's clock is") {
+            silent.push(clock);
+        }
+    }
     let (verdict, logs) = stage.conclude(all).await?;
     let (ticks, until) = (ticks(&logs), seconds_since_1970());
     let repeated = verdict.repeated;
     let worked = verdict.shares.iter().all(|share| *share > 0);
     Ok(Outcome::new("clocks", play, verdict)
+        .demand(silent.is_empty(), || format!("nothing was said of the clocks {silent:?}"))
         .demand(worked, || "a process with a wrong clock did nothing".to_owned())
         .demand(repeated == 0, || "nothing happened, and items were repeated".to_owned())
         .demand(!ticks.is_empty() && ticks.iter().all(|tick| (since..=until).contains(tick)), || {
