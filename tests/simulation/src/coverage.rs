@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 pub struct Coverage(BTreeMap<&'static str, u64>);
 
 /// What a batch has to see.
-pub const EXPECTED: [&str; 62] = [
+pub const EXPECTED: [&str; 63] = [
     // Faults.
     "fault: refused",
     "fault: reply lost",
     "fault: late reply",
     "fault: delayed",
     "fault: cut off",
+    "fault: cut off from answers",
     "node: crash",
     "node: crash, known to be gone",
     "node: frozen",

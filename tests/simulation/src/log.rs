@@ -103,6 +103,8 @@ pub(crate) enum Fault {
     Delayed,
     /// The node was cut off.
     CutOff,
+    /// The node was cut off from answers: the step was done.
+    Unanswered,
 }
 
 /// A step of the store, with its answer.

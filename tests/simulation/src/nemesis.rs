@@ -6,6 +6,7 @@ use crate::{
     jobs::SCHEDULES,
     log::Build,
     node::{Command, Settings},
+    wire::Cut,
 };
 
 /// One thing that is done to a world.
@@ -13,7 +14,7 @@ use crate::{
 pub(crate) enum Deed {
     Tell(usize, Command),
     /// Cuts nodes off for so long.
-    Cut(Vec<usize>, Duration),
+    Cut(Cut, Vec<usize>, Duration),
     /// Steps the store's clock by so many milliseconds.
     Step(i64),
     /// Cancels one of the runs that are open, on behalf of a node.
@@ -70,8 +71,8 @@ fn deed(
             Deed::Tell(node, Command::Crash { life: None, gone, down })
         }
         1 => Deed::Tell(node, Command::Freeze(some(random))),
-        2 => Deed::Cut(vec![node], some(random)),
-        3 => Deed::Cut((0..nodes).collect(), Duration::from_secs(random.u64(1..40))),
+        2 => Deed::Cut([Cut::Both, Cut::Answers][random.usize(..2)], vec![node], some(random)),
+        3 => Deed::Cut(Cut::Both, (0..nodes).collect(), Duration::from_secs(random.u64(1..40))),
         4 => Deed::Step([random.i64(500..20_000), random.i64(20_000..200_000)][random.usize(..2)]),
         5 => Deed::Step(-[random.i64(500..20_000), random.i64(20_000..120_000)][random.usize(..2)]),
         6 => {

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
     time::Duration,
 };
@@ -18,8 +18,19 @@ pub(crate) struct Wire {
     deaf: bool,
     weather: Weather,
     random: Mutex<fastrand::Rng>,
-    cut: AtomicBool,
+    /// A [`Cut`].
+    cut: AtomicU8,
     calm: AtomicBool,
+}
+
+/// Which way nothing passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Cut {
+    Neither,
+    /// Calls arrive, and their answers do not.
+    Answers,
+    Both,
 }
 
 /// How often calls go wrong, in a thousand, and how long things take.
@@ -68,19 +79,20 @@ impl Wire {
         deaf: bool,
         random: fastrand::Rng,
     ) -> Self {
-        let (cut, calm) = (AtomicBool::new(false), AtomicBool::new(false));
+        let (cut, calm) = (AtomicU8::new(Cut::Neither as u8), AtomicBool::new(false));
         Self { log, node, deaf, weather, random: Mutex::new(random), cut, calm }
     }
 
-    /// Cuts the node off, or joins it again.
-    pub(crate) fn cut(&self, cut: bool) {
-        if self.cut.swap(cut, Ordering::Relaxed) != cut {
-            self.log.node(self.node, if cut { Change::Cut } else { Change::Joined });
+    /// Cuts the node off, one way or both, or joins it again.
+    pub(crate) fn cut(&self, cut: Cut) {
+        if self.cut.swap(cut as u8, Ordering::Relaxed) != cut as u8 {
+            self.log.node(self.node, if cut == Cut::Neither { Change::Joined } else { Change::Cut });
         }
     }
 
+    /// Whether the node hears nothing.
     pub(crate) fn is_cut(&self) -> bool {
-        self.cut.load(Ordering::Relaxed)
+        self.cut.load(Ordering::Relaxed) != Cut::Neither as u8
     }
 
     pub(crate) fn is_deaf(&self) -> bool {
@@ -89,7 +101,7 @@ impl Wire {
 
     /// From now on nothing goes wrong.
     pub(crate) fn calm(&self) {
-        self.cut(false);
+        self.cut(Cut::Neither);
         self.calm.store(true, Ordering::Relaxed);
     }
 
@@ -102,6 +114,10 @@ impl Wire {
         }
         if self.is_cut() {
             let after = Duration::from_millis(random.u64(100..2_000));
+            if self.cut.load(Ordering::Relaxed) == Cut::Answers as u8 {
+                self.say(op, Fault::Unanswered, after);
+                return Fate::ReplyLost { before: millis(&mut random, latency), after };
+            }
             self.say(op, Fault::CutOff, after);
             return Fate::Refused { after };
         }

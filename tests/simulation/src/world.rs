@@ -20,7 +20,7 @@ use crate::{
     log::{Entry, Log, Step, What},
     nemesis::{self, Deed},
     node::{Command, Settings, Supervisor},
-    wire::{Weather, Wire},
+    wire::{Cut, Weather, Wire},
 };
 
 /// What a world was, and what it left behind.
@@ -141,13 +141,13 @@ impl Cast {
     fn perform(&self, deed: Deed) {
         match deed {
             Deed::Tell(node, command) => self.tell(node, command),
-            Deed::Cut(nodes, time) => {
+            Deed::Cut(cut, nodes, time) => {
                 for node in nodes {
                     let wire = self.wires[node].clone();
-                    wire.cut(true);
+                    wire.cut(cut);
                     tokio::spawn(async move {
                         sleep(time).await;
-                        wire.cut(false);
+                        wire.cut(Cut::Neither);
                     });
                 }
             }

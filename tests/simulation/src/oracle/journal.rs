@@ -39,6 +39,7 @@ impl Journal {
                 Fault::LateReply => "fault: late reply",
                 Fault::Delayed => "fault: delayed",
                 Fault::CutOff => "fault: cut off",
+                Fault::Unanswered => "fault: cut off from answers",
             }),
             What::ClockStep(by) => {
                 self.coverage.saw(if *by > 0 { "clock: forward" } else { "clock: back" });

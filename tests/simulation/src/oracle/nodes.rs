@@ -30,7 +30,7 @@ impl Nodes {
         match &entry.what {
             What::ClockStep(by) => self.steps.push((at, *by)),
             What::Fault { node, until, fault, .. } => {
-                let until = if *fault == Fault::CutOff { at } else { *until };
+                let until = if matches!(fault, Fault::CutOff | Fault::Unanswered) { at } else { *until };
                 // Whoever lost an answer asks again after a while.
                 self.nodes.entry(*node).or_default().troubles.push((at, until + 1_500));
             }
