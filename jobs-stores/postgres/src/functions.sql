@@ -10,24 +10,24 @@ DECLARE
     floor CONSTANT bigint := least(greatest(clock, 0), most >> 10) << 10;
     second CONSTANT bigint := 1000 << 10;
     lock CONSTANT integer := ('source'::regclass::oid::bigint - 2147483648)::integer;
-    next bigint;
+    drawn bigint;
 BEGIN
     FOR attempt IN 1 .. 200 LOOP
-        next := nextval('source');
-        IF next >= floor - second THEN
-            RETURN next;
+        drawn := nextval('source');
+        IF drawn >= floor - second THEN
+            RETURN drawn;
         END IF;
         IF pg_try_advisory_xact_lock(1785684598, lock) THEN
-            next := nextval('source');
-            IF next < floor - second THEN
+            drawn := nextval('source');
+            IF drawn < floor - second THEN
                 PERFORM setval('source', floor);
-                next := floor;
+                drawn := floor;
             END IF;
-            RETURN next;
+            RETURN drawn;
         END IF;
         PERFORM pg_sleep(0.001);
     END LOOP;
-    RETURN next;
+    RETURN drawn;
 END $$;
 
 -- The line with this key, held so that nobody removes it before this transaction has ended; one that is not there is
