@@ -10,7 +10,7 @@ use jobs_core::{BoxError, BoxFuture, Chunk, Store};
 use jobs_postgres::{PostgresOptions, PostgresStore};
 use tokio::sync::OnceCell;
 
-/// A namespace of its own per test, on one connection that all of its stores share.
+/// A schema of its own per test, on one connection that all of its stores share.
 struct Place {
     options: PostgresOptions,
     opened: OnceCell<PostgresStore>,
@@ -18,7 +18,7 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
-        Self { options: common::options().connections(2), opened: OnceCell::new() }
+        Self { options: common::options().schema(common::unique("suite")).connections(2), opened: OnceCell::new() }
     }
 
     async fn open(&self) -> Result<&PostgresStore, BoxError> {
