@@ -10,6 +10,7 @@ use crate::Store;
 /// |---|---|
 /// | `memory:` | in this process, gone with it |
 /// | `sqlite://jobs.db`, `sqlite:///var/lib/jobs.db` | a file of SQLite, for all processes of one machine; takes `durability=normal` (the default) or `full` |
+/// | `postgres://user:password@host/database` | a schema of Postgres, for all processes that reach it; takes `schema=` (`jobs`), `pooler=transaction`, `deadline=` (`5s`), `connections=` (8), and what libpq knows |
 ///
 /// Every URL takes `namespace=` (default `jobs`); nothing is shared between namespaces.
 #[derive(Clone)]

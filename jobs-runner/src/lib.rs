@@ -102,6 +102,8 @@ pub use jobs_core::{
     Store, StoreError, StoreSource, TickInfo, Trigger, Verdict, fatal,
 };
 pub use jobs_macros::{cron_group, daily, hourly, job, monthly, query, weekly};
+#[cfg(feature = "postgres")]
+pub use jobs_postgres::{Pooler, PostgresOptions, PostgresStore};
 pub use jobs_schedule as schedule;
 #[cfg(feature = "sqlite")]
 pub use jobs_sqlite::{Durability, SqliteOptions, SqliteStore};

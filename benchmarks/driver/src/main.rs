@@ -1,5 +1,6 @@
 //! Measures the runner against the store it runs on, in one process and one run: `driver [ITEMS] [ROUNDS] [STORE]`,
-//! where STORE is `memory`, `sqlite` or `sqlite-full` (each commit waits for the disk).
+//! where STORE is `memory`, `sqlite`, `sqlite-full` (each commit waits for the disk) or `postgres` (a private server, each
+//! commit waits for the disk).
 //!
 //! A query finds ITEMS small items, and a handler that does nothing is called for each, end to end: fill, run,
 //! settle. Beside it, the same items go through the same store without a runner: encoded, appended, leased, decoded,
@@ -9,13 +10,14 @@ mod bare;
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Instant,
 };
 
 use jobs_core::Store;
+use jobs_postgres::{PostgresOptions, PostgresStore};
 use jobs_runner::{MemoryStore, prelude::*};
 use jobs_sqlite::{Durability, SqliteOptions, SqliteStore};
 use serde::{Deserialize, Serialize};
@@ -65,21 +67,41 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
+static OPENED: AtomicU64 = AtomicU64::new(0);
+
 /// A new store, empty. A file of SQLite has a directory of its own each time: the one before may still be closing.
 async fn open(kind: &str) -> Result<Arc<dyn Store>> {
     let durability = match kind {
         "memory" => return Ok(Arc::new(MemoryStore::new())),
         "sqlite" => Durability::Normal,
         "sqlite-full" => Durability::Full,
-        _ => return Err(format!("there is no store `{kind}`; write memory, sqlite or sqlite-full").into()),
+        "postgres" => return open_postgres().await,
+        _ => {
+            let stores = "memory, sqlite, sqlite-full or postgres";
+            return Err(format!("there is no store `{kind}`; write {stores}").into());
+        }
     };
-    static OPENED: AtomicU64 = AtomicU64::new(0);
     let name = format!("jobs-driver-{}-{}", std::process::id(), OPENED.fetch_add(1, Ordering::Relaxed));
     let directory = std::env::temp_dir().join(name);
     std::fs::create_dir_all(&directory)?;
     Ok(Arc::new(
         SqliteStore::open(SqliteOptions::new(directory.join("jobs.db")).durability(durability)).await?,
     ))
+}
+
+/// A schema of its own, in a server that all rounds share.
+async fn open_postgres() -> Result<Arc<dyn Store>> {
+    static SERVER: OnceLock<servers::postgres::Server> = OnceLock::new();
+    let server = match SERVER.get() {
+        Some(server) => server,
+        None => {
+            let started = servers::postgres::Server::start(servers::postgres::Options::new())?;
+            SERVER.get_or_init(|| started)
+        }
+    };
+    let schema = format!("round_{}", OPENED.fetch_add(1, Ordering::Relaxed));
+    let options = PostgresOptions::from_url(&server.url())?.schema(schema);
+    Ok(Arc::new(PostgresStore::open(options).await?))
 }
 
 async fn through_runner(store: Arc<dyn Store>, items: u64) -> Result<f64> {

@@ -98,6 +98,12 @@ impl PostgresStore {
         Ok(Self { shared: Arc::new(shared), space, offset })
     }
 
+    /// The server, the database and the schema, as they may be shown.
+    #[must_use]
+    pub fn location(&self) -> &str {
+        &self.shared.location
+    }
+
     /// The same store, seen through a clock that is shifted by so many milliseconds: a test hook.
     #[doc(hidden)]
     #[must_use]
