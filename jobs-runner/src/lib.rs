@@ -103,7 +103,7 @@ pub use jobs_core::{
 };
 pub use jobs_macros::{cron_group, daily, hourly, job, monthly, query, weekly};
 #[cfg(feature = "postgres")]
-pub use jobs_postgres::{Pooler, PostgresOptions, PostgresStore};
+pub use jobs_postgres::{Once, OnceIn, Pooler, PostgresOptions, PostgresStore};
 pub use jobs_schedule as schedule;
 #[cfg(feature = "sqlite")]
 pub use jobs_sqlite::{Durability, SqliteOptions, SqliteStore};

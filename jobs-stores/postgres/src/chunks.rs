@@ -60,9 +60,6 @@ pub(crate) struct New {
 /// So many chunks are made ready in one statement.
 const PROMOTED: i64 = 1_000;
 
-/// The columns of `ready` and `delayed` that [`Step::read_piece`] reads, with the body's header behind them.
-pub(crate) const PIECE: &str = "start, count, body, at, header";
-
 const INSERT_READY: &str = "
     INSERT INTO ready (line, rank, number, start, count, format, stage, tracked, suspect, body, at, header)
     SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::integer[], $6::smallint[],
@@ -193,6 +190,7 @@ impl Step {
         for New { job, piece } in &new {
             columns.push(*job, piece)?;
         }
+        self.delayed = true;
         let Columns { of, dues, numbers, starts, counts, bodies, at, headers, .. } = columns;
         self.execute(sql!(INSERT_DELAYED, self.ns, of, dues, numbers, starts, counts, bodies, at, headers)).await?;
         Ok(())

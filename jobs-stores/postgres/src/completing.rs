@@ -15,12 +15,14 @@ const DELAYED: &str = "
     FROM gone LEFT JOIN body ON body.id = gone.body ORDER BY due, gone.id";
 /// All that is ready of a run, but for what its query found and nobody has touched.
 const TOUCHED: &str = "
-    WITH gone AS (
-        DELETE FROM ready WHERE (line, rank, number, start, id) IN (
-            SELECT ready.line, ready.rank, ready.number, ready.start, ready.id FROM line JOIN ready ON ready.line = line.id
-            WHERE line.job = $1 AND line.rank IS NOT NULL AND ready.number = $2
-                  AND (line.id <> $3 OR ready.header IS NOT NULL))
-        RETURNING *)
+    WITH of_run AS MATERIALIZED (
+        SELECT ready.line, ready.rank, ready.number, ready.start, ready.id FROM line JOIN ready ON ready.line = line.id
+        WHERE line.job = $1 AND line.rank IS NOT NULL AND ready.number = $2
+              AND (line.id <> $3 OR ready.header IS NOT NULL)),
+    gone AS (
+        DELETE FROM ready USING of_run WHERE ready.line = of_run.line AND ready.rank = of_run.rank
+            AND ready.number = of_run.number AND ready.start = of_run.start AND ready.id = of_run.id
+        RETURNING ready.*)
     SELECT gone.start, gone.count, body, at, gone.header, body.header AS of_body
     FROM gone LEFT JOIN body ON body.id = gone.body ORDER BY gone.id";
 

@@ -1,6 +1,6 @@
 //! One transaction on a connection of a pool: how it begins, how it ends, and what becomes of the connection.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jobs_core::Millis;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Row, pool::PoolConnection, raw_sql};
@@ -23,44 +23,53 @@ pub(crate) enum Lock {
     Keyed(i32),
 }
 
+/// The settings of every transaction: where the tables are, how long it may take, and no plan that depends on
+/// statistics. With these, a statement is planned once.
+pub(crate) fn settings(schema: &str, deadline: Duration) -> Vec<(&'static str, String)> {
+    let millis = deadline.as_millis().to_string();
+    let timeouts = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"];
+    let plans = ["enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin", "jit"];
+    let mut settings = vec![("search_path", schema.to_owned()), ("plan_cache_mode", "force_generic_plan".to_owned())];
+    settings.extend(timeouts.map(|name| (name, millis.clone())));
+    settings.extend(plans.map(|name| (name, "off".to_owned())));
+    settings
+}
+
 /// What every transaction of a store begins with.
 #[derive(Debug)]
 pub(crate) struct Preamble {
-    /// The schema, as an identifier in quotes.
-    pub(crate) schema: String,
-    /// The bound of a call, in milliseconds.
-    pub(crate) deadline: u128,
+    /// The statement that makes the settings until the end of the transaction; empty where the sessions have them.
+    settings: String,
 }
 
 impl Preamble {
-    /// One query without values, so that it is one round trip and leaves nothing behind in the session: all of its
-    /// settings end with the transaction. Plans must not depend on statistics, so those that do are ruled out. The last
-    /// row is the clock, read when the locks are held.
+    /// For connections whose sessions have the settings already.
+    pub(crate) fn of_own_sessions() -> Self {
+        Self { settings: String::new() }
+    }
+
+    /// For connections that are used by others too: all settings end with the transaction.
+    pub(crate) fn of_shared_sessions(settings: &[(&'static str, String)]) -> Self {
+        let calls: Vec<String> =
+            settings.iter().map(|(name, value)| format!("set_config('{name}', '{value}', true)")).collect();
+        Self { settings: format!("SELECT {};", calls.join(", ")) }
+    }
+
+    /// One query without values, so that it is one round trip. The last column of its last row is the clock, read when
+    /// the locks are held.
     pub(crate) fn text(&self, lock: Lock, namespace: i32) -> String {
-        let Self { schema, deadline } = self;
         let begin = if matches!(lock, Lock::Read) { "BEGIN READ ONLY" } else { "BEGIN" };
-        let of_namespace = match lock {
+        let locks = match lock {
             Lock::Read => String::new(),
-            Lock::Alone => format!("SELECT pg_advisory_xact_lock({LOCKS}, {namespace});"),
-            Lock::Shared => format!("SELECT pg_advisory_xact_lock_shared({LOCKS}, {namespace});"),
+            Lock::Alone => format!("pg_advisory_xact_lock({LOCKS}, {namespace}),"),
+            Lock::Shared => format!("pg_advisory_xact_lock_shared({LOCKS}, {namespace}),"),
             Lock::Keyed(key) => format!(
-                "SELECT pg_advisory_xact_lock_shared({LOCKS}, {namespace}), pg_advisory_xact_lock({}, {key});",
+                "pg_advisory_xact_lock_shared({LOCKS}, {namespace}), pg_advisory_xact_lock({}, {key}),",
                 LOCKS + 1
             ),
         };
-        format!(
-            "{begin};
-             SET LOCAL search_path TO {schema};
-             SELECT set_config('statement_timeout', '{deadline}', true),
-                    set_config('lock_timeout', '{deadline}', true),
-                    set_config('idle_in_transaction_session_timeout', '{deadline}', true),
-                    set_config('plan_cache_mode', 'force_generic_plan', true),
-                    set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
-                    set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),
-                    set_config('jit', 'off', true);
-             {of_namespace}
-             SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
-        )
+        let settings = &self.settings;
+        format!("{begin};{settings}SELECT {locks} floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS clock")
     }
 }
 
@@ -82,7 +91,7 @@ impl Lent {
     pub(crate) async fn begin(&mut self, text: String) -> Done<Millis> {
         let rows = raw_sql(AssertSqlSafe(text)).fetch_all(self.get()?).await?;
         let last = rows.last().ok_or(Fault::Missing("the clock"))?;
-        Ok(Millis(last.try_get(0)?))
+        Ok(Millis(last.try_get("clock")?))
     }
 
     /// Commits, and gives the connection back.

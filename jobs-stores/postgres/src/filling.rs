@@ -37,7 +37,7 @@ impl Step {
         if append.page.is_some() && !append.last && held.header.begin_anew() {
             // A stored page is progress.
             held.part.own = false;
-            self.write_leases(&[&held]).await?;
+            self.write_leases(held.session, &[&held]).await?;
         }
         let run = self.run_mut(id).await?.ok_or(Fault::Missing("a run that fills"))?;
         if let Some(fill) = &mut run.record.fill {

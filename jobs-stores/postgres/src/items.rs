@@ -11,7 +11,7 @@ use crate::{
     chunks::{Part, Piece},
     fault::Done,
     leases::Held,
-    sessions::Session,
+    sessions::{Session, Settling},
     step::{Step, sql},
 };
 
@@ -26,20 +26,24 @@ const FORGET_EARLIEST: &str = "
 
 impl Step {
     pub(crate) async fn settle(&mut self, settle: &Settle) -> Done<Settled> {
-        let Some(session) = self.session(settle.session).await? else {
+        let Some(Settling { session, lane, due }) = self.settling(settle.session, settle.lane).await? else {
             // Its leases went with it.
             let lost = settle.settlements.iter().map(|settlement| settlement.token).collect();
             return Ok(Settled { lost, ..Settled::default() });
         };
-        if let Some(lane) = self.lane(session.row, settle.lane).await?.filter(|lane| lane.n >= settle.n) {
+        if let Some(lane) = lane.filter(|lane| lane.n >= settle.n) {
             let again = lane.n == settle.n;
             return if again { self.answer_again(&session, &lane).await } else { Ok(Settled::default()) };
         }
         let mut answer = Settled::default();
         self.settle_all(&session, settle, &mut answer).await?;
-        self.promote().await?;
+        if due.is_some_and(|due| due <= self.now) {
+            self.promote().await?;
+        }
         answer.leases = self.grant(&session, &settle.want).await?;
-        answer.next_due = self.next_due(session.row).await?;
+        if due.is_some() || self.delayed {
+            answer.next_due = self.next_due(session.row).await?;
+        }
         self.save_lane(session.row, settle.lane, settle.n, &answer).await?;
         Ok(answer)
     }
@@ -66,7 +70,7 @@ impl Step {
                 }
             }
         }
-        self.write_leases(&held.values().collect::<Vec<_>>()).await?;
+        self.write_leases(session.row, &held.values().collect::<Vec<_>>()).await?;
         self.flush().await?;
         self.write_tallies().await?;
         self.write_runs().await?;
@@ -96,9 +100,25 @@ impl Step {
             if let End::Undecodable(message) = end {
                 piece.header.not_decoded(&session.node.build, message, self.now);
             }
-            self.end(held.job, piece, held.cancelled, end).await?;
+            self.end_held(held, piece, end).await?;
         }
         Ok(applied)
+    }
+
+    /// Ends an attempt of items that were leased until now. Those whose effect was committed are done, whatever became of
+    /// the attempt.
+    pub(crate) async fn end_held(&mut self, held: &Held, piece: Piece, end: &End) -> Done<()> {
+        let (done, open) = match end {
+            End::Done(_) => (Vec::new(), vec![piece]),
+            _ => self.split_recorded(piece).await?,
+        };
+        for piece in done {
+            self.end(held.job, piece, held.cancelled, &End::Done(None)).await?;
+        }
+        for piece in open {
+            self.end(held.job, piece, held.cancelled, end).await?;
+        }
+        Ok(())
     }
 
     /// Ends an attempt of the items of a piece, which no lease covers any more. Their payload is looked at only if

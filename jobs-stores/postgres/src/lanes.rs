@@ -2,12 +2,12 @@
 
 use jobs_core::{Millis, RunId, Settled, Token};
 use serde::{Deserialize, Serialize};
-use sqlx::Row;
+use sqlx::{Row, postgres::PgRow};
 
 use crate::{
     fault::Done,
     sessions::Session,
-    step::{Step, sql, unsigned},
+    step::{Step, sql},
 };
 
 /// The last call of a lane.
@@ -26,17 +26,18 @@ struct Answer {
     next_due: Option<Millis>,
 }
 
+impl Lane {
+    /// Of the columns of a lane, if there is one.
+    pub(crate) fn read(row: &PgRow) -> Done<Option<Self>> {
+        let Some(n) = row.try_get::<Option<i64>, _>("n")? else { return Ok(None) };
+        Ok(Some(Self { n: n.cast_unsigned(), answer: serde_json::from_str(row.try_get("answer")?)? }))
+    }
+}
+
 const SAVE: &str = "INSERT INTO lane (session, lane, n, answer) VALUES ($1, $2, $3, $4)
                     ON CONFLICT (session, lane) DO UPDATE SET n = $3, answer = $4";
 
 impl Step {
-    /// The last call of a lane. The caller holds the lane.
-    pub(crate) async fn lane(&mut self, session: i64, lane: u32) -> Done<Option<Lane>> {
-        let sql = "SELECT n, answer FROM lane WHERE session = $1 AND lane = $2";
-        let Some(row) = self.one(sql!(sql, session, i64::from(lane))).await? else { return Ok(None) };
-        Ok(Some(Lane { n: unsigned(&row, "n")?, answer: serde_json::from_str(row.try_get("answer")?)? }))
-    }
-
     /// Keeps what a lane is answered.
     pub(crate) async fn save_lane(&mut self, session: i64, lane: u32, n: u64, settled: &Settled) -> Done<()> {
         let answer = Answer {

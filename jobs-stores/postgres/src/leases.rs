@@ -95,9 +95,15 @@ mod select {
     }
     pub(super) const NAMED: &str = leases!("session = $1 AND token = ANY ($2)");
     pub(super) const ALL: &str = leases!("session = $1");
-    pub(super) const FILL: &str = leases!("token = $1 AND lease.stage = 0 AND run.ns = $2");
+    /// The lease of a fill item, and its run.
+    pub(super) const FILL: &str = "
+        SELECT run.*, session, token, lease.start, lease.count, body, at, header, NULL::text AS of_body, granted_at, open,
+               settled
+        FROM lease JOIN run ON run.id = lease.number WHERE token = $1 AND lease.stage = 0 AND run.ns = $2 FOR UPDATE";
 }
 
+const OVER: &str = "
+    WITH gone AS (DELETE FROM lease WHERE session = $1 AND token = ANY ($2)) SELECT end_items_1($3, $4)";
 const UPDATE: &str = "UPDATE lease SET open = $3, settled = $4, header = $5, suspect = $6 WHERE session = $1 AND token = $2";
 const AGAIN: &str = "
     SELECT token, lease.job, lease.start, lease.count, at, coalesce(lease.header, body.header) AS header, lease.body,
@@ -119,9 +125,12 @@ impl Step {
         self.read_held(rows).await
     }
 
-    /// The lease of a fill item, locked.
+    /// The lease of a fill item, locked, and its run too.
     pub(crate) async fn held_fill(&mut self, token: Token) -> Done<Option<Held>> {
         let rows = self.all(sql!(select::FILL, token.0.cast_signed(), self.ns)).await?;
+        if let Some(row) = rows.first() {
+            self.know_run(row)?;
+        }
         Ok(self.read_held(rows).await?.into_values().next())
     }
 
@@ -179,20 +188,22 @@ impl Step {
         };
         let (at, items) = (count(row, "at")?, count(row, "count")?);
         let body = match row.try_get::<Option<Vec<u8>>, _>("items")? {
-            Some(bytes) => Body::from_bytes(bytes).range(at, at + items),
+            Some(bytes) => match Body::from_bytes(bytes) {
+                whole if at == 0 && whole.count() == items => whole,
+                body => body.range(at, at + items),
+            },
             None => Body::unit(),
         };
         Ok(Lease { token: Token(unsigned(row, "token")?), chunk: Chunk { header, body }, cursor: None })
     }
 
-    /// Writes leases that were changed: those of which all items are settled are gone.
-    pub(crate) async fn write_leases(&mut self, changed: &[&Held]) -> Done<()> {
+    /// Writes leases of a session that were changed: those of which all items are settled are gone, and bodies of which
+    /// all items have ended.
+    pub(crate) async fn write_leases(&mut self, session: i64, changed: &[&Held]) -> Done<()> {
         let over = changed.iter().filter(|held| held.open == 0);
-        let over: Vec<(i64, i64)> = over.map(|held| (held.session, held.token.0.cast_signed())).collect();
-        if let Some((session, _)) = over.first() {
-            let tokens: Vec<i64> = over.iter().map(|(_, token)| *token).collect();
-            self.execute(sql!("DELETE FROM lease WHERE session = $1 AND token = ANY ($2)", session, tokens)).await?;
-        }
+        let over: Vec<i64> = over.map(|held| held.token.0.cast_signed()).collect();
+        let (bodies, ends): (Vec<i64>, Vec<i32>) = std::mem::take(&mut self.ended).into_iter().unzip();
+        self.execute(sql!(OVER, session, over, bodies, ends)).await?;
         for held in changed.iter().filter(|held| held.open > 0) {
             let settled = (!held.settled.is_empty())
                 .then(|| held.settled.iter().map(|settled| u8::from(*settled)).collect::<Vec<u8>>());

@@ -8,6 +8,7 @@ mod connection;
 mod dead;
 mod declaring;
 mod dropped;
+mod effects;
 mod fault;
 mod filling;
 mod firing;
@@ -31,5 +32,6 @@ mod step;
 mod store;
 mod upkeep;
 
+pub use effects::{Once, OnceIn};
 pub use options::{Pooler, PostgresOptions};
 pub use store::PostgresStore;

@@ -124,7 +124,7 @@ pub(crate) const MOVE_CHUNKS: &str = "
     INSERT INTO ready (line, rank, number, start, count, format, stage, tracked, suspect, body, at, header)
     SELECT $2, rank, number, start, count, format, stage, tracked, suspect, body, at, header FROM moved";
 const DROP: &str =
-    "UPDATE line SET kind = 6, run = id, builds = '', rank = NULL, number = NULL WHERE id = $1";
+    "UPDATE line SET kind = $2, run = id, builds = '', rank = NULL, number = NULL WHERE id = $1";
 
 impl Line {
     fn read(row: &PgRow) -> Done<Self> {
@@ -214,8 +214,8 @@ impl Step {
 
     /// A hidden line, for what the query of a run finds.
     pub(crate) async fn new_staged(&mut self, job: i64, run: RunId) -> Done<i64> {
-        let sql = "INSERT INTO line (ns, job, kind, run, builds, turn) VALUES ($1, $2, 5, $3, '', 0) RETURNING id";
-        self.value(sql!(sql, self.ns, job, run.number().cast_signed())).await
+        let sql = "INSERT INTO line (ns, job, kind, run, builds, turn) VALUES ($1, $2, $3, $4, '', 0) RETURNING id";
+        self.value(sql!(sql, self.ns, job, Kind::Staged as i16, run.number().cast_signed())).await
     }
 
     /// The line of what a run's query found.
@@ -250,7 +250,7 @@ impl Step {
 
     /// Drops all that stands in a line, in one small step; it is deleted little by little.
     pub(crate) async fn drop_line(&mut self, line: i64) -> Done<()> {
-        self.execute(sql!(DROP, line)).await?;
+        self.execute(sql!(DROP, line, Kind::Dropped as i16)).await?;
         self.dropped = true;
         Ok(())
     }

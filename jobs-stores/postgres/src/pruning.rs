@@ -34,6 +34,7 @@ impl Step {
             }
         }
         left -= self.prune_dead(left).await?;
+        left -= self.prune_recorded(left).await?;
         Ok(limit - left)
     }
 

@@ -130,16 +130,22 @@ const BUSY: &str = "
         SELECT coalesce(sum(tally.fresh), 0) FROM tally WHERE tally.ns = $2 AND tally.run = run.id))
     ORDER BY id LIMIT 1";
 const FOLD: &str = "DELETE FROM tally WHERE ns = $1 AND run = $2 RETURNING *";
+/// Inserts what was counted of runs, but of those of which nothing waits for a slot and whose query is through: what is
+/// settled of them may be the last. Gives these.
 const TALLY: &str = "
-    INSERT INTO tally (ns, run, ok, retries, dead, discarded, expired, cancelled, fresh, errors)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
-/// Of these runs, those of which nothing waits for a slot and whose query is through: what is settled of them may be
-/// the last.
-const NEARLY_OVER: &str = "
-    SELECT id FROM run WHERE id = ANY ($1) AND NOT filling AND NOT EXISTS (
-        SELECT FROM line JOIN ready ON ready.line = line.id
-        WHERE line.job = run.job AND line.kind = 1 AND line.run = run.id AND line.builds = '')
-    ORDER BY id";
+    WITH counted AS MATERIALIZED (
+        SELECT t.*, NOT filling AND NOT EXISTS (
+            SELECT FROM line JOIN ready ON ready.line = line.id
+            WHERE line.job = run.job AND line.kind = 1 AND line.run = run.id AND line.builds = '') AS may_be_over
+        FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
+                    $9::bigint[], $10::text[])
+             AS t (run, ok, retries, dead, discarded, expired, cancelled, fresh, errors)
+        JOIN run ON run.id = t.run),
+    inserted AS (
+        INSERT INTO tally (ns, run, ok, retries, dead, discarded, expired, cancelled, fresh, errors)
+        SELECT $1, run, ok, retries, dead, discarded, expired, cancelled, fresh, errors FROM counted
+        WHERE NOT may_be_over)
+    SELECT run FROM counted WHERE may_be_over ORDER BY run";
 
 impl Run {
     pub(crate) fn read(row: &PgRow) -> Done<Self> {
@@ -240,6 +246,13 @@ impl Step {
         Ok(self.runs.get_mut(&id))
     }
 
+    /// Remembers a run that is locked, from its columns.
+    pub(crate) fn know_run(&mut self, row: &PgRow) -> Done<()> {
+        let run = Run::read(row)?;
+        self.runs.entry(run.id).or_insert(run);
+        Ok(())
+    }
+
     /// A run that is going to be changed, locked from now on.
     pub(crate) async fn run_mut(&mut self, id: RunId) -> Done<Option<&mut Run>> {
         let run = self.run(id).await?;
@@ -327,26 +340,27 @@ impl Step {
 
     /// Writes what this step has counted. What may be the end of a run is added up.
     pub(crate) async fn write_tallies(&mut self) -> Done<()> {
-        let counted: Vec<i64> = self.tallies.keys().map(|run| key(*run)).collect();
-        if counted.is_empty() {
+        for (id, run) in &mut self.runs {
+            self.tallies.remove(id).into_iter().for_each(|tally| run.add(tally));
+        }
+        if self.tallies.is_empty() {
             return Ok(());
         }
-        for row in self.all(sql!(NEARLY_OVER, counted)).await? {
+        let mut columns: [Vec<i64>; 8] = Default::default();
+        let mut errors = Vec::new();
+        for (id, tally) in &self.tallies {
+            let Counts { ok, retries, dead, discarded, expired, cancelled, .. } = tally.counts;
+            let values = [id.number(), ok, retries, dead, discarded, expired, cancelled, tally.fresh];
+            columns.iter_mut().zip(values).for_each(|(column, value)| column.push(value.cast_signed()));
+            errors.push(if tally.errors.is_empty() { None } else { Some(serde_json::to_string(&tally.errors)?) });
+        }
+        let [runs, ok, retries, dead, discarded, expired, cancelled, fresh] = columns;
+        let statement =
+            sql!(TALLY, self.ns, runs, ok, retries, dead, discarded, expired, cancelled, fresh, errors);
+        for row in self.all(statement).await? {
             self.folded(run_id(&row)?).await?;
         }
-        for (id, tally) in std::mem::take(&mut self.tallies) {
-            if let Some(run) = self.runs.get_mut(&id) {
-                run.add(tally);
-                continue;
-            }
-            let Counts { ok, retries, dead, discarded, expired, cancelled, .. } = tally.counts;
-            let errors = if tally.errors.is_empty() { None } else { Some(serde_json::to_string(&tally.errors)?) };
-            let [ok, retries, dead, discarded, expired, cancelled, fresh] =
-                [ok, retries, dead, discarded, expired, cancelled, tally.fresh].map(u64::cast_signed);
-            let statement =
-                sql!(TALLY, self.ns, key(id), ok, retries, dead, discarded, expired, cancelled, fresh, errors);
-            self.execute(statement).await?;
-        }
+        self.tallies.clear();
         Ok(())
     }
 

@@ -44,7 +44,8 @@ pub(crate) async fn prepare(conn: &mut PgConnection, schema: &str, location: &st
 
 async fn migrate(conn: &mut PgConnection, schema: &str, location: &str) -> Done<()> {
     let mut transaction = conn.begin().await?;
-    let patience = format!("SET LOCAL lock_timeout = {}", PATIENCE.as_millis());
+    let millis = PATIENCE.as_millis();
+    let patience = format!("SET LOCAL lock_timeout = {millis}; SET LOCAL statement_timeout = {millis}");
     raw_sql(AssertSqlSafe(patience)).execute(&mut *transaction).await?;
     raw_sql(AssertSqlSafe(migration_lock(schema))).execute(&mut *transaction).await?;
     // Another node may have done it meanwhile.

@@ -212,9 +212,9 @@ CREATE TABLE lease (
     open integer NOT NULL,
     -- A byte per item, once some and not all are settled.
     settled bytea,
-    PRIMARY KEY (session, token)
+    PRIMARY KEY (token)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
-CREATE INDEX lease_fill ON lease (token) WHERE stage = 0;
+CREATE INDEX lease_by ON lease (session);
 CREATE INDEX lease_of ON lease (job);
 
 -- The failed attempts of items that go on.
@@ -241,6 +241,16 @@ CREATE TABLE dead (
 CREATE INDEX dead_list ON dead (ns, id);
 CREATE INDEX dead_of ON dead (job, id);
 CREATE UNIQUE INDEX dead_item ON dead (number, item);
+
+-- Items whose effect was committed with this row, in a transaction of the program's own: see `effects.rs`.
+CREATE TABLE effect (
+    number bigint NOT NULL,
+    item bigint NOT NULL,
+    token bigint NOT NULL,
+    at bigint NOT NULL,
+    PRIMARY KEY (number, item)
+);
+CREATE INDEX effect_at ON effect (at);
 
 CREATE TABLE cell (
     ns integer NOT NULL,

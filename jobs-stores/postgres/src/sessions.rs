@@ -7,6 +7,7 @@ use sqlx::{Row, postgres::PgRow};
 
 use crate::{
     fault::Done,
+    lanes::Lane,
     step::{Step, sql, unsigned},
 };
 
@@ -27,6 +28,22 @@ pub(crate) struct Session {
 
 const SELECT: &str =
     "SELECT id, session, lease, until, connected_at, node, past FROM session WHERE ns = $1 AND session = $2";
+/// What a call to settle begins with.
+#[derive(Debug)]
+pub(crate) struct Settling {
+    pub(crate) session: Session,
+    pub(crate) lane: Option<Lane>,
+    /// When the first chunk is due of all that wait for their time.
+    pub(crate) due: Option<Millis>,
+}
+
+/// A session that settles: with its lane, and whether anything is paused or waits for its time.
+const SETTLING: &str = "
+    SELECT session.id, session.session, lease, until, connected_at, node, past, n, answer,
+           EXISTS (SELECT FROM cell WHERE cell.ns = $1 AND name >= 'pause/' AND name < 'pause0') AS pauses,
+           (SELECT due FROM delayed WHERE delayed.ns = $1 ORDER BY due LIMIT 1) AS due
+    FROM session LEFT JOIN lane ON lane.session = session.id AND lane.lane = $3
+    WHERE session.ns = $1 AND session.session = $2";
 /// Every session, with how many items each holds.
 const RECORDS: &str = "
     SELECT id, session, lease, until, connected_at, node, past, coalesce(held, 0)::bigint AS held
@@ -70,6 +87,19 @@ impl Step {
     pub(crate) async fn session(&mut self, id: SessionId) -> Done<Option<Session>> {
         let row = self.one(sql!(SELECT, self.ns, id.0.cast_signed())).await?;
         row.map(|row| Session::read(&row)).transpose()
+    }
+
+    /// A session that settles, the last call of its lane, and when the first chunk is due of all that wait for their
+    /// time. The caller holds the lane.
+    pub(crate) async fn settling(&mut self, id: SessionId, lane: u32) -> Done<Option<Settling>> {
+        let Some(row) = self.one(sql!(SETTLING, self.ns, id.0.cast_signed(), i64::from(lane))).await? else {
+            return Ok(None);
+        };
+        if !row.try_get::<bool, _>("pauses")? {
+            self.pauses = Some(Arc::default());
+        }
+        let due = row.try_get::<Option<i64>, _>("due")?.map(Millis);
+        Ok(Some(Settling { session: Session::read(&row)?, lane: Lane::read(&row)?, due }))
     }
 
     /// Every session, by its number.

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use jobs_core::{Cell, Link, Marks, Millis, RunId, Token};
+use jobs_core::{Cell, Marks, Millis, RunId, Token};
 use sqlx::{
     Decode, Postgres, Row, Type,
     postgres::{PgArguments, PgRow},
@@ -39,7 +39,6 @@ pub(crate) struct Step {
     pub(crate) prepared: bool,
     /// What those who wait are told when it is committed.
     pub(crate) marks: Marks,
-    pub(crate) links: HashMap<(i64, Arc<str>), Option<Arc<Link>>>,
     pub(crate) pauses: Option<Arc<Vec<(String, Cell)>>>,
     pub(crate) jobs: BTreeMap<i64, Job>,
     pub(crate) job_ids: HashMap<Arc<str>, i64>,
@@ -51,6 +50,10 @@ pub(crate) struct Step {
     pub(crate) tallies: BTreeMap<RunId, Tally>,
     /// What is still to be stored: ready, or waiting for its time.
     pub(crate) new: Vec<New>,
+    /// Whether there are effects that were committed with their items; none while nobody has looked.
+    pub(crate) recorded: Option<bool>,
+    /// Whether something was stored that waits for its time.
+    pub(crate) delayed: bool,
     /// How many items of which bodies have ended.
     pub(crate) ended: BTreeMap<i64, i32>,
     /// Whether something was dropped in one piece, and is still to be deleted.
@@ -65,7 +68,8 @@ impl Step {
             now,
             prepared,
             marks: Marks::default(),
-            links: HashMap::new(),
+            delayed: false,
+            recorded: None,
             pauses: None,
             jobs: BTreeMap::new(),
             job_ids: HashMap::new(),

@@ -15,7 +15,7 @@ use sqlx::{
 
 use crate::{
     calling::{Shared, Work},
-    connection::{Lock, Preamble, key},
+    connection::{self, Lock, Preamble, key},
     fault::{Done, Fault},
     notifying::Notifier,
     options::{NAMESPACE, Pooler, PostgresOptions, Settings, location},
@@ -56,14 +56,25 @@ impl PostgresStore {
         options.check()?;
         let PostgresOptions { connect, settings } = options;
         // Prepared statements are kept by each connection: all there are. They are no news.
-        let connect = connect.statement_cache_capacity(256).disable_statement_logging();
+        let mut connect = connect.statement_cache_capacity(256).disable_statement_logging();
+        let preamble = match settings.pooler {
+            Pooler::Session => {
+                connect = connect.options(connection::settings(&settings.schema, settings.deadline));
+                Preamble::of_own_sessions()
+            }
+            Pooler::Transaction => {
+                // A pooler knows only the parameters that it hands on.
+                connect = connect.extra_float_digits(None);
+                shared_sessions(&settings)
+            }
+        };
         let pool = PgPoolOptions::new()
             .max_connections(settings.connections)
             .acquire_timeout(settings.deadline)
             // A connection that was lost shows when it is used.
             .test_before_acquire(false)
             .connect_lazy_with(connect);
-        Self::on(pool, settings).await
+        Self::on(pool, settings, preamble).await
     }
 
     /// Opens the database that a URL names: see [`PostgresOptions::from_url`].
@@ -81,17 +92,16 @@ impl PostgresStore {
     /// As [`open`](Self::open).
     pub async fn from_pool(pool: PgPool, options: PostgresOptions) -> Result<Self, StoreError> {
         options.settings.check(&location(&pool.connect_options()))?;
-        Self::on(pool, options.settings).await
+        let preamble = shared_sessions(&options.settings);
+        Self::on(pool, options.settings, preamble).await
     }
 
-    async fn on(pool: PgPool, settings: Settings) -> Result<Self, StoreError> {
+    async fn on(pool: PgPool, settings: Settings, preamble: Preamble) -> Result<Self, StoreError> {
         let connect = pool.connect_options();
         let location = format!("{} (schema {})", location(&connect), settings.schema);
         prepare(&connect, &settings, &location).await.map_err(|fault| fault.told(&location))?;
         let spaces = Arc::<Spaces>::default();
         let space = spaces.of(settings.namespace.as_deref().unwrap_or(NAMESPACE));
-        let preamble =
-            Preamble { schema: format!("\"{}\"", settings.schema), deadline: settings.deadline.as_millis() };
         let offset = settings.offset;
         let notifier = Arc::new(Notifier::new(pool.clone(), &settings.schema));
         let shared = Shared { pool, location, preamble, settings, spaces, notifier };
@@ -102,6 +112,11 @@ impl PostgresStore {
     #[must_use]
     pub fn location(&self) -> &str {
         &self.shared.location
+    }
+
+    /// The schema's name.
+    pub(crate) fn schema(&self) -> &str {
+        &self.shared.settings.schema
     }
 
     /// The same store, seen through a clock that is shifted by so many milliseconds: a test hook.
@@ -129,6 +144,10 @@ impl PostgresStore {
     {
         self.shared.call(self.space.clone(), self.offset, lock, given, work)
     }
+}
+
+fn shared_sessions(settings: &Settings) -> Preamble {
+    Preamble::of_shared_sessions(&connection::settings(&settings.schema, settings.deadline))
 }
 
 /// Brings the schema to the newest version, on a connection of its own.

@@ -82,7 +82,7 @@ impl Step {
     async fn give_back(&mut self, held: &Held) -> Done<()> {
         self.forget(held).await?;
         for piece in held.rest() {
-            self.end(held.job, piece, held.cancelled, &End::Back).await?;
+            self.end_held(held, piece, &End::Back).await?;
         }
         Ok(())
     }
@@ -135,9 +135,15 @@ impl Step {
         for held in self.all_held(session.row).await?.into_values() {
             self.forget(&held).await?;
             for piece in held.rest() {
-                reaped.items += u64::from(piece.part.count);
                 runs.extend(piece.header.run());
-                self.after_crash(&held, piece, &node, reaped).await?;
+                let (done, open) = self.split_recorded(piece).await?;
+                for piece in done {
+                    self.end(held.job, piece, held.cancelled, &End::Done(None)).await?;
+                }
+                for piece in open {
+                    reaped.items += u64::from(piece.part.count);
+                    self.after_crash(&held, piece, &node, reaped).await?;
+                }
             }
         }
         self.forget_session(&session).await?;
