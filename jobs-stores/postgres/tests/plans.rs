@@ -53,8 +53,9 @@ async fn live(store: &PostgresStore) {
     // The node dies, and another takes over.
     let later = store.shifted(i64::try_from(LEASE.as_millis()).unwrap() * 2);
     attach(&later, 2).await;
-    let later = later.shifted(i64::try_from(LEASE.as_millis()).unwrap());
+    let later = later.shifted(i64::try_from(LEASE.as_millis()).unwrap() - 1_000);
     later.beat(Beat { session: SessionId(2), held: None, as_of: Millis::MAX, reconnected: false }).await.unwrap();
+    let later = later.shifted(2_000);
     assert!(later.reap(SessionId(2)).await.unwrap().value.items > 0);
     settle(&later, 2, 1, Vec::new(), 10).await.unwrap();
     store.cancel(run).await.unwrap();
