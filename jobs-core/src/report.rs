@@ -107,6 +107,15 @@ impl ErrorGroup {
             None => groups[Self::MAX - 1].count += 1,
         }
     }
+
+    /// Counts what was counted elsewhere: a store may write down what it counts in one step, and add it up later.
+    pub fn add(groups: &mut Vec<Self>, more: Self) {
+        match groups.iter().position(|g| g.kind == more.kind && g.message == more.message) {
+            Some(found) => groups[found].count += more.count,
+            None if groups.len() < Self::MAX => groups.push(more),
+            None => groups[Self::MAX - 1].count += more.count,
+        }
+    }
 }
 
 /// What became of a run.

@@ -11,6 +11,7 @@ use crate::Store;
 /// | `memory:` | in this process, gone with it |
 /// | `sqlite://jobs.db`, `sqlite:///var/lib/jobs.db` | a file of SQLite, for all processes of one machine; takes `durability=normal` (the default) or `full` |
 /// | `redis://user:password@host:6379/0`, `rediss://` by TLS | a server of Redis, for any number of machines; takes `deadline=` (`5s`) and `ca=` (a certificate file) |
+/// | `postgres://user:password@host/database` | a schema of Postgres, for all processes that reach it; takes `schema=` (`jobs`), `pooler=transaction`, `deadline=` (`5s`), `connections=` (8), and what libpq knows |
 ///
 /// Every URL takes `namespace=` (default `jobs`); nothing is shared between namespaces.
 #[derive(Clone)]

@@ -105,6 +105,8 @@ pub use jobs_core::{
     Store, StoreError, StoreSource, TickInfo, Trigger, Verdict, fatal,
 };
 pub use jobs_macros::{cron_group, daily, hourly, job, monthly, query, weekly};
+#[cfg(feature = "postgres")]
+pub use jobs_postgres::{Once, OnceIn, Pooler, PostgresOptions, PostgresStore};
 #[cfg(feature = "redis")]
 pub use jobs_redis::{ConnectionManager, RedisOptions, RedisStore};
 pub use jobs_schedule as schedule;

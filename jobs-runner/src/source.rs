@@ -81,6 +81,15 @@ async fn by_url(url: &str) -> Result<(Arc<dyn Store>, String, Option<String>), S
         }
         #[cfg(not(feature = "redis"))]
         "redis" | "rediss" => Err(StoreError::MissingFeature { feature: "redis" }),
+        #[cfg(feature = "postgres")]
+        "postgres" | "postgresql" => {
+            let options = jobs_postgres::PostgresOptions::from_url(url)?;
+            let namespace = options.asked_namespace().map(str::to_owned);
+            let store = jobs_postgres::PostgresStore::open(options).await?;
+            let title = store.location().to_owned();
+            Ok((Arc::new(store), title, namespace))
+        }
+        #[cfg(not(feature = "postgres"))]
         "postgres" | "postgresql" => Err(StoreError::MissingFeature { feature: "postgres" }),
         _ => Err(bad("no store has that scheme; write `memory:`, `sqlite://jobs.db` or `redis://localhost`")),
     }

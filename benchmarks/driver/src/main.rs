@@ -1,6 +1,7 @@
 //! Measures the runner against the store it runs on, in one process and one run: `driver [ITEMS] [ROUNDS] [STORE]`,
 //! where STORE is `memory`, `sqlite`, `sqlite-full` (each commit waits for the disk), `redis` (its append-only file is
-//! synced every second) or `redis-always` (each operation waits for the disk). A private server of Redis is started.
+//! synced every second), `redis-always` (each operation waits for the disk) or `postgres` (each commit waits for the
+//! disk). A private server is started for those that need one.
 //!
 //! A query finds ITEMS small items, and a handler that does nothing is called for each, end to end: fill, run,
 //! settle. Beside it, the same items go through the same store without a runner: encoded, appended, leased, decoded,
@@ -10,13 +11,14 @@ mod bare;
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Instant,
 };
 
 use jobs_core::Store;
+use jobs_postgres::{PostgresOptions, PostgresStore};
 use jobs_redis::{RedisOptions, RedisStore};
 use jobs_runner::{MemoryStore, prelude::*};
 use jobs_sqlite::{Durability, SqliteOptions, SqliteStore};
@@ -71,6 +73,8 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
+static OPENED: AtomicU64 = AtomicU64::new(0);
+
 /// A new store, empty, and the server that it is on if it has one of its own.
 struct Opened {
     store: Arc<dyn Store>,
@@ -84,8 +88,9 @@ async fn open(kind: &str) -> Result<Opened> {
         "sqlite-full" => sqlite(Durability::Full).await?,
         "redis" => return redis("everysec").await,
         "redis-always" => return redis("always").await,
+        "postgres" => postgres().await?,
         _ => {
-            let known = "memory, sqlite, sqlite-full, redis or redis-always";
+            let known = "memory, sqlite, sqlite-full, redis, redis-always or postgres";
             return Err(format!("there is no store `{kind}`; write {known}").into());
         }
     };
@@ -94,7 +99,6 @@ async fn open(kind: &str) -> Result<Opened> {
 
 /// A file of SQLite has a directory of its own each time: the one before may still be closing.
 async fn sqlite(durability: Durability) -> Result<Arc<dyn Store>> {
-    static OPENED: AtomicU64 = AtomicU64::new(0);
     let name = format!("jobs-driver-{}-{}", std::process::id(), OPENED.fetch_add(1, Ordering::Relaxed));
     let directory = std::env::temp_dir().join(name);
     std::fs::create_dir_all(&directory)?;
@@ -106,6 +110,21 @@ async fn redis(appendfsync: &str) -> Result<Opened> {
     let server = Server::start(Options::new().appendfsync(appendfsync))?;
     let store = Arc::new(RedisStore::open(RedisOptions::from_url(&server.url())?).await?);
     Ok(Opened { store, server: Some(server) })
+}
+
+/// A schema of its own, in a server that all rounds share.
+async fn postgres() -> Result<Arc<dyn Store>> {
+    static SERVER: OnceLock<servers::postgres::Server> = OnceLock::new();
+    let server = match SERVER.get() {
+        Some(server) => server,
+        None => {
+            let started = servers::postgres::Server::start(servers::postgres::Options::new())?;
+            SERVER.get_or_init(|| started)
+        }
+    };
+    let schema = format!("round_{}", OPENED.fetch_add(1, Ordering::Relaxed));
+    let options = PostgresOptions::from_url(&server.url())?.schema(schema);
+    Ok(Arc::new(PostgresStore::open(options).await?))
 }
 
 async fn through_runner(store: Arc<dyn Store>, items: u64) -> Result<f64> {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use jobs_runner::prelude::*;
-use servers::redis;
+use servers::{postgres, redis};
 use tempfile::TempDir;
 
 /// A kind of store.
@@ -17,11 +17,13 @@ pub enum Kind {
     Sqlite,
     /// A server of Redis that syncs every write.
     Redis,
+    /// A server of Postgres that syncs every commit.
+    Postgres,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Sqlite, Self::Redis];
+    pub const ALL: [Self; 3] = [Self::Sqlite, Self::Redis, Self::Postgres];
 
     /// Its name, as on the command line.
     #[must_use]
@@ -29,6 +31,7 @@ impl Kind {
         match self {
             Self::Sqlite => "sqlite",
             Self::Redis => "redis",
+            Self::Postgres => "postgres",
         }
     }
 
@@ -54,8 +57,10 @@ impl Kind {
 pub enum Backend {
     /// A file.
     Sqlite(TempDir),
-    /// A server.
+    /// A server of Redis.
     Redis(redis::Server),
+    /// A server of Postgres.
+    Postgres(postgres::Server),
 }
 
 impl Backend {
@@ -67,6 +72,7 @@ impl Backend {
         Ok(match kind {
             Kind::Sqlite => Self::Sqlite(tempfile::tempdir()?),
             Kind::Redis => Self::Redis(redis::Server::start(redis::Options::new().appendfsync("always"))?),
+            Kind::Postgres => Self::Postgres(postgres::Server::start(postgres::Options::new())?),
         })
     }
 
@@ -76,6 +82,7 @@ impl Backend {
         match self {
             Self::Sqlite(folder) => format!("sqlite://{}", folder.path().join("jobs.db").display()),
             Self::Redis(server) => server.url(),
+            Self::Postgres(server) => server.url(),
         }
     }
 
@@ -85,6 +92,7 @@ impl Backend {
         match self {
             Self::Sqlite(_) => self.url(),
             Self::Redis(server) => server.url_through(port),
+            Self::Postgres(server) => server.url_through(port),
         }
     }
 
@@ -96,6 +104,7 @@ impl Backend {
         match self {
             Self::Sqlite(_) => Err(no_server()),
             Self::Redis(server) => Ok(server.port()),
+            Self::Postgres(server) => Ok(server.port()),
         }
     }
 
@@ -104,6 +113,7 @@ impl Backend {
         match self {
             Self::Sqlite(_) => {}
             Self::Redis(server) => server.kill(),
+            Self::Postgres(server) => server.kill(),
         }
     }
 
@@ -115,6 +125,7 @@ impl Backend {
         match self {
             Self::Sqlite(_) => Ok(()),
             Self::Redis(server) => server.restart(),
+            Self::Postgres(server) => server.restart(),
         }
     }
 
@@ -126,6 +137,7 @@ impl Backend {
         match self {
             Self::Sqlite(_) => Err(no_server()),
             Self::Redis(server) => server.stop(),
+            Self::Postgres(server) => server.stop(),
         }
     }
 
@@ -137,6 +149,7 @@ impl Backend {
         match self {
             Self::Sqlite(_) => Err(no_server()),
             Self::Redis(server) => server.go_on(),
+            Self::Postgres(server) => server.go_on(),
         }
     }
 
@@ -147,7 +160,7 @@ impl Backend {
     pub fn redis(&self) -> io::Result<&redis::Server> {
         match self {
             Self::Redis(server) => Ok(server),
-            Self::Sqlite(_) => Err(no_server()),
+            Self::Sqlite(_) | Self::Postgres(_) => Err(io::Error::other("it is no server of Redis")),
         }
     }
 
@@ -162,6 +175,7 @@ impl Backend {
                 server.says("CLIENT KILL TYPE pubsub")?;
                 server.says("CLIENT KILL TYPE normal").map(drop)
             }
+            Self::Postgres(server) => server.terminate_all(),
         }
     }
 
@@ -171,6 +185,7 @@ impl Backend {
         match self {
             Self::Sqlite(folder) => folder.path(),
             Self::Redis(server) => server.folder(),
+            Self::Postgres(server) => server.folder(),
         }
     }
 }

@@ -8,7 +8,9 @@ use std::{
 
 use jobs_conformance::Wrapper;
 use jobs_core::Store;
-use jobs_runner::{RedisOptions, RedisStore, SqliteOptions, SqliteStore, prelude::*};
+use jobs_runner::{
+    PostgresOptions, PostgresStore, RedisOptions, RedisStore, SqliteOptions, SqliteStore, prelude::*,
+};
 use rustix::process::{Signal, getpid, kill_process};
 use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
@@ -145,6 +147,9 @@ async fn open(url: &str, offset: i64) -> Result<Arc<dyn Store>> {
             Arc::new(store)
         }
         Some("redis") => Arc::new(RedisStore::open(RedisOptions::from_url(url)?.clock_offset(offset)).await?),
+        Some("postgres") => {
+            Arc::new(PostgresStore::open(PostgresOptions::from_url(url)?.clock_offset(offset)).await?)
+        }
         _ => return Err(format!("no process under test knows the store {url}").into()),
     })
 }

@@ -42,6 +42,12 @@ impl Process {
         }
     }
 
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Whether it runs still.
     ///
     /// # Errors

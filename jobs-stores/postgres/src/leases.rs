@@ -1,0 +1,252 @@
+//! Leases: who holds which items, and which of them are settled.
+
+use std::{collections::BTreeMap, ops::Range};
+
+use jobs_core::{Body, Chunk, Header, Lease, Millis, Stage, Token};
+use sqlx::{Row, postgres::PgRow};
+
+use crate::{
+    chunks::{Part, Piece},
+    fault::{Done, Fault},
+    step::{Step, count, sql, unsigned},
+};
+
+/// A lease that is locked.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) session: i64,
+    pub(crate) token: Token,
+    pub(crate) job: i64,
+    pub(crate) header: Header,
+    pub(crate) part: Part,
+    pub(crate) granted_at: Millis,
+    /// Whether its run was cancelled.
+    pub(crate) cancelled: bool,
+    pub(crate) open: u32,
+    /// Which are settled; empty while none is.
+    settled: Vec<bool>,
+}
+
+impl Held {
+    /// Marks the items `from..to` as settled, and gives the stretches of them that were not: each item is settled
+    /// at most once.
+    pub(crate) fn settle(&mut self, from: u32, to: u32) -> Vec<Range<u32>> {
+        let to = to.min(self.part.count);
+        if self.open == self.part.count && from == 0 && to == self.part.count && to > 0 {
+            self.open = 0;
+            self.settled = vec![true; to as usize];
+            return std::iter::once(0..to).collect();
+        }
+        if self.settled.is_empty() {
+            self.settled = vec![false; self.part.count as usize];
+        }
+        let (mut stretches, mut at) = (Vec::new(), from);
+        while at < to {
+            let settled = |i: &u32| self.settled.get(*i as usize).copied().unwrap_or(true);
+            let begin = (at..to).find(|i| !settled(i)).unwrap_or(to);
+            let end = (begin..to).find(settled).unwrap_or(to);
+            if begin < end {
+                self.settled[begin as usize..end as usize].fill(true);
+                self.open -= end - begin;
+                stretches.push(begin..end);
+            }
+            at = end;
+        }
+        stretches
+    }
+
+    /// All items that are not settled.
+    pub(crate) fn rest(&self) -> Vec<Piece> {
+        let mut stretches: Vec<Range<u32>> = Vec::new();
+        for i in (0..self.part.count).filter(|i| !self.settled.get(*i as usize).copied().unwrap_or(false)) {
+            match stretches.last_mut() {
+                Some(last) if last.end == i => last.end += 1,
+                _ => stretches.push(i..i + 1),
+            }
+        }
+        stretches.into_iter().map(|stretch| self.piece(stretch)).collect()
+    }
+
+    /// Some of its items.
+    pub(crate) fn piece(&self, stretch: Range<u32>) -> Piece {
+        let start = self.header.start + u64::from(stretch.start);
+        let part = Part {
+            at: self.part.at + stretch.start,
+            count: stretch.end.saturating_sub(stretch.start),
+            ..self.part
+        };
+        Piece { header: Header { start, ..self.header.clone() }, part }
+    }
+}
+
+/// The statements that read leases and lock them.
+mod select {
+    macro_rules! leases {
+        ($of:literal) => {
+            concat!(
+                "SELECT session, token, lease.job, lease.start, lease.count, lease.body, at, lease.header,
+                        body.header AS of_body, granted_at, open, settled, coalesce(is_cancelled, false) AS is_cancelled
+                 FROM lease LEFT JOIN body ON body.id = lease.body
+                 LEFT JOIN run ON run.id = lease.number AND NOT lease.tracked WHERE ",
+                $of,
+                " ORDER BY token FOR UPDATE OF lease"
+            )
+        };
+    }
+    pub(super) const NAMED: &str = leases!("session = $1 AND token = ANY ($2)");
+    pub(super) const ALL: &str = leases!("session = $1");
+    /// The lease of a fill item, and its run.
+    pub(super) const FILL: &str = "
+        SELECT run.*, session, token, lease.start, lease.count, body, at, header, NULL::text AS of_body, granted_at, open,
+               settled
+        FROM lease JOIN run ON run.id = lease.number WHERE token = $1 AND lease.stage = 0 AND run.ns = $2 FOR UPDATE";
+}
+
+const OVER: &str = "
+    WITH gone AS (DELETE FROM lease WHERE session = $1 AND token = ANY ($2)) SELECT end_items_1($3, $4)";
+const UPDATE: &str =
+    "UPDATE lease SET open = $3, settled = $4, header = $5, suspect = $6 WHERE session = $1 AND token = $2";
+const AGAIN: &str = "
+    SELECT token, lease.job, lease.start, lease.count, at, coalesce(lease.header, body.header) AS header, lease.body,
+           items, CASE WHEN stage = 0 THEN cursor END AS cursor
+    FROM lease LEFT JOIN body ON body.id = lease.body LEFT JOIN run ON run.id = lease.number AND NOT lease.tracked
+    WHERE session = $1 AND token = ANY ($2) ORDER BY token";
+
+impl Step {
+    /// Leases of a session, locked.
+    pub(crate) async fn held(&mut self, session: i64, tokens: &[Token]) -> Done<BTreeMap<Token, Held>> {
+        let tokens: Vec<i64> = tokens.iter().map(|token| token.0.cast_signed()).collect();
+        let rows = self.all(sql!(select::NAMED, session, tokens)).await?;
+        self.read_held(rows).await
+    }
+
+    /// All leases of a session, locked.
+    pub(crate) async fn all_held(&mut self, session: i64) -> Done<BTreeMap<Token, Held>> {
+        let rows = self.all(sql!(select::ALL, session)).await?;
+        self.read_held(rows).await
+    }
+
+    /// The lease of a fill item, locked, and its run too.
+    pub(crate) async fn held_fill(&mut self, token: Token) -> Done<Option<Held>> {
+        let rows = self.all(sql!(select::FILL, token.0.cast_signed(), self.ns)).await?;
+        if let Some(row) = rows.first() {
+            self.know_run(row)?;
+        }
+        Ok(self.read_held(rows).await?.into_values().next())
+    }
+
+    async fn read_held(&mut self, rows: Vec<PgRow>) -> Done<BTreeMap<Token, Held>> {
+        let mut held = BTreeMap::new();
+        for row in rows {
+            let job = row.try_get("job")?;
+            let Piece { header, part } = self.read_piece(job, &row).await?;
+            let token = Token(unsigned(&row, "token")?);
+            let settled: Option<&[u8]> = row.try_get("settled")?;
+            let one = Held {
+                session: row.try_get("session")?,
+                token,
+                job,
+                header,
+                part,
+                granted_at: Millis(row.try_get("granted_at")?),
+                cancelled: row.try_get("is_cancelled")?,
+                open: count(&row, "open")?,
+                settled: settled
+                    .map(|bytes| bytes.iter().map(|byte| *byte != 0).collect())
+                    .unwrap_or_default(),
+            };
+            held.insert(token, one);
+        }
+        Ok(held)
+    }
+
+    /// The tokens of a session, in their order.
+    pub(crate) async fn tokens(&mut self, session: i64) -> Done<Vec<Token>> {
+        let sql = "SELECT token FROM lease WHERE session = $1 ORDER BY token";
+        let tokens: Vec<i64> = self.values(sql!(sql, session)).await?;
+        Ok(tokens.into_iter().map(|token| Token(token.cast_unsigned())).collect())
+    }
+
+    /// Leases of a session that are held still, as they were granted.
+    pub(crate) async fn leases_again(&mut self, session: i64, tokens: &[Token]) -> Done<Vec<Lease>> {
+        if tokens.is_empty() {
+            return Ok(Vec::new());
+        }
+        let named: Vec<i64> = tokens.iter().map(|token| token.0.cast_signed()).collect();
+        let mut found = BTreeMap::new();
+        for row in self.all(sql!(AGAIN, session, named)).await? {
+            let lease = self.read_lease(row.try_get("job")?, &row).await?;
+            let cursor = row.try_get("cursor")?;
+            found.insert(lease.token, Lease { cursor, ..lease });
+        }
+        // In the order in which they were granted.
+        Ok(tokens.iter().filter_map(|token| found.remove(token)).collect())
+    }
+
+    /// A lease with its payload, as the columns of a granted one say it.
+    pub(crate) async fn read_lease(&mut self, job: i64, row: &PgRow) -> Done<Lease> {
+        let header = match row.try_get::<Option<String>, _>("header")? {
+            Some(text) => self.header(job, Some(text), unsigned(row, "start")?).await?,
+            None => return Err(Fault::Missing("the header of a lease")),
+        };
+        let (at, items) = (count(row, "at")?, count(row, "count")?);
+        let body = match row.try_get::<Option<Vec<u8>>, _>("items")? {
+            Some(bytes) => match Body::from_bytes(bytes) {
+                whole if at == 0 && whole.count() == items => whole,
+                body => body.range(at, at + items),
+            },
+            None => Body::unit(),
+        };
+        Ok(Lease { token: Token(unsigned(row, "token")?), chunk: Chunk { header, body }, cursor: None })
+    }
+
+    /// Writes leases of a session that were changed: those of which all items are settled are gone, and bodies of which
+    /// all items have ended.
+    pub(crate) async fn write_leases(&mut self, session: i64, changed: &[&Held]) -> Done<()> {
+        let over = changed.iter().filter(|held| held.open == 0);
+        let over: Vec<i64> = over.map(|held| held.token.0.cast_signed()).collect();
+        let (bodies, ends): (Vec<i64>, Vec<i32>) = std::mem::take(&mut self.ended).into_iter().unzip();
+        self.execute(sql!(OVER, session, over, bodies, ends)).await?;
+        for held in changed.iter().filter(|held| held.open > 0) {
+            let settled = (!held.settled.is_empty())
+                .then(|| held.settled.iter().map(|settled| u8::from(*settled)).collect::<Vec<u8>>());
+            let header = if held.part.own { None } else { Some(serde_json::to_string(&held.header)?) };
+            let (token, open) = (held.token.0.cast_signed(), held.open.cast_signed());
+            self.execute(sql!(UPDATE, held.session, token, open, settled, header, held.header.suspect))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Forgets a lease that is lost or given back.
+    pub(crate) async fn forget(&mut self, held: &Held) -> Done<()> {
+        let token = held.token.0.cast_signed();
+        self.execute(sql!("DELETE FROM lease WHERE session = $1 AND token = $2", held.session, token))
+            .await?;
+        Ok(())
+    }
+
+    /// Items of a job in flight over all live sessions. In a statement of its own, after the job was locked: it has to see
+    /// what others have leased meanwhile.
+    pub(crate) async fn in_flight(&mut self, job: i64, of_runs: bool) -> Done<u32> {
+        let sql =
+            "SELECT coalesce(sum(open), 0)::bigint FROM lease JOIN session ON session.id = lease.session
+                   WHERE job = $1 AND stage = 1 AND until >= $2 AND NOT ($3 AND tracked)";
+        let open: i64 = self.value(sql!(sql, job, self.now.0, of_runs)).await?;
+        Ok(u32::try_from(open).unwrap_or(u32::MAX))
+    }
+
+    /// Whether a session holds a suspect. The session is locked, so that two of its calls do not both take one.
+    pub(crate) async fn holds_suspect(&mut self, session: i64) -> Done<bool> {
+        self.execute(sql!("SELECT FROM session WHERE id = $1 FOR NO KEY UPDATE", session)).await?;
+        self.is_any(sql!("SELECT FROM lease WHERE session = $1 AND suspect LIMIT 1", session)).await
+    }
+}
+
+pub(crate) fn stage(stage: Stage) -> i16 {
+    match stage {
+        Stage::Fill => 0,
+        Stage::Work => 1,
+        Stage::Finish => 2,
+    }
+}
