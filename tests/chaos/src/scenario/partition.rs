@@ -28,7 +28,8 @@ pub(super) async fn play(play: &Play<'_>) -> Result<Outcome> {
     }
     let until = Instant::now() + Duration::from_secs(play.seconds);
     let mut round = 0;
-    while Instant::now() < until {
+    // Each kind of trouble at least once.
+    while round < 4 || Instant::now() < until {
         let victim = fastrand::usize(..PROCESSES);
         stage.busy_until_it_works("chaos.load", &all[victim], 40).await?;
         stage.suffered(Fault { pid: all[victim].pid(), at: record::now() });

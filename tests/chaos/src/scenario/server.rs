@@ -17,7 +17,7 @@ pub(super) const PROCESSES: usize = 4;
 
 /// Works on runs of some thousand items, and on a tick each second.
 pub(super) fn orders() -> Orders {
-    Orders { items: 3_000, work: 20_000, concurrency: 20, ticks: true, ..Orders::default() }
+    Orders { items: 2_000, work: 40_000, concurrency: 20, ticks: true, ..Orders::default() }
 }
 
 /// The same happens to all processes.
