@@ -13,8 +13,8 @@ use crate::{
 
 /// Every id is seen, in whatever order and however often it was handed out.
 pub(super) async fn play(play: &Play<'_>) -> Result<Outcome> {
-    let items = if play.short { 100_000 } else { 1_000_000 };
-    let orders = Orders { items, work: 0, concurrency: 16, ..Orders::default() };
+    let items = if play.short { 50_000 } else { 1_000_000 };
+    let orders = Orders { items, work: 1_000, concurrency: 50, ..Orders::default() };
     let mut stage = Stage::new(play.program, play.store, orders).await?;
     let mut process = stage.start().await?;
     stage.run("chaos.pages").await?;
