@@ -131,6 +131,8 @@ mod guides {
     struct ErrorsAndRetries;
     #[doc = include_str!("../../docs/testing.md")]
     struct Testing;
+    #[doc = include_str!("../../docs/many-machines.md")]
+    struct ManyMachines;
     #[doc = include_str!("../../docs/coming-from.md")]
     struct ComingFrom;
 }
