@@ -18,7 +18,7 @@ pub(super) async fn play(play: &Play<'_>) -> Result<Outcome> {
     let mut stage = Stage::new(play.program, play.store, orders).await?;
     let mut process = stage.start().await?;
     stage.run("chaos.pages").await?;
-    let faults = play.faults.min(20);
+    let faults = play.faults.min(if play.short { 5 } else { 20 });
     for _ in 0..faults {
         // Some thousand items, and so at least a page further.
         stage.until_it_works(&process, items / 40)?;

@@ -1,0 +1,21 @@
+//! What the tests of all stores share.
+
+use std::path::Path;
+
+use chaos::{
+    backend::Kind,
+    scenario::{Play, play},
+};
+
+/// Plays a scenario in its short form, and demands that every promise was kept.
+///
+/// `JOBS_TEST_STORES=memory,sqlite` plays on fewer stores, on purpose.
+pub(crate) async fn clean(store: Kind, name: &str) {
+    let wanted = std::env::var("JOBS_TEST_STORES").unwrap_or_default();
+    if !wanted.is_empty() && !wanted.split(',').any(|wanted| wanted.trim() == store.name()) {
+        return;
+    }
+    let program = Path::new(env!("CARGO_BIN_EXE_chaos"));
+    let outcome = play(name, &Play { program, store, faults: 10, seconds: 3, short: true }).await.unwrap();
+    assert!(outcome.is_clean(), "{outcome:#?}");
+}
