@@ -103,9 +103,9 @@ pub use jobs_core::{
     Store, StoreError, StoreSource, TickInfo, Trigger, Verdict, fatal,
 };
 pub use jobs_macros::{cron_group, daily, hourly, job, monthly, query, weekly};
-pub use jobs_schedule as schedule;
 #[cfg(feature = "redis")]
 pub use jobs_redis::{ConnectionManager, RedisOptions, RedisStore};
+pub use jobs_schedule as schedule;
 #[cfg(feature = "sqlite")]
 pub use jobs_sqlite::{Durability, SqliteOptions, SqliteStore};
 pub use memory::MemoryStore;
