@@ -83,13 +83,6 @@ local function fields_of(of)
     return fields
 end
 
--- Calls a command for many values, never with more than a thousand at once.
-local function in_parts(command, of, values)
-    for from = 1, #values, 1000 do
-        call(command, of, unpack(values, from, math.min(from + 999, #values)))
-    end
-end
-
 -- What answers begin with is the store's time. What is to be written at the end of a step says so here.
 local at_end = { write_counts }
 local function answer(value)
@@ -98,7 +91,8 @@ local function answer(value)
     end
     local told = (marks.work and 'w' or '') .. (marks.runs and 'r' or '') .. (marks.control and 'c' or '')
     if told ~= '' then
-        call('PUBLISH', PREFIX .. 'wake', told)
+        -- A hint: whoever may not publish has done the rest all the same.
+        redis.pcall('PUBLISH', PREFIX .. 'wake', told)
     end
     return { now, told, value }
 end
