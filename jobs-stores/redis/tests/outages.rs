@@ -7,7 +7,7 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{append, ask, attach, done, filled, fire, numbers, open, server, settle};
+use common::{append, ask, attach, done, filled, fire, numbers, server, settle};
 use jobs_core::{Store, StoreError};
 use jobs_redis::{RedisOptions, RedisStore};
 use servers::{proxy::Proxy, redis::Options};
@@ -88,13 +88,12 @@ async fn tokens_grow_when_the_server_comes_back_with_older_data() {
 
 #[tokio::test]
 async fn a_connection_that_was_killed_is_renewed_unnoticed() {
-    let (options, store) = open().await;
-    let url = format!("{options:?}");
-    let url = url.split('"').nth(1).unwrap();
+    let server = server(Options::new());
+    let store = RedisStore::connect(&server.url()).await.unwrap();
     attach(&store, 1).await;
     let run = filled(&store, 1, 1, 10).await;
     for _ in 0..5 {
-        let killed: i64 = ask(url, &["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+        let killed: i64 = ask(&server.url(), &["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
         assert!(killed >= 1);
         assert_eq!(store.run(run).await.unwrap().value.unwrap().counts.total, 10);
     }

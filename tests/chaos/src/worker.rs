@@ -118,16 +118,24 @@ async fn stop_in_a_commit(store: SqliteStore) {
     }
 }
 
+/// The store of a URL; one of SQLite may be stopped in a commit.
+async fn open(url: &str) -> Result<Arc<dyn Store>> {
+    #[cfg(feature = "redis")]
+    if url.starts_with("redis") {
+        return Ok(Arc::new(jobs_runner::RedisStore::connect(url).await?));
+    }
+    let store = SqliteStore::open(SqliteOptions::from_url(url)?).await?;
+    tokio::spawn(stop_in_a_commit(store.clone()));
+    Ok(Arc::new(store))
+}
+
 /// Runs until it is told to end, or is killed.
 ///
 /// # Errors
 /// If the store cannot be opened, or the runner does not start.
 pub async fn run(orders: Orders) -> Result<()> {
     let log = Arc::new(Log::create(&orders.logs)?);
-    let store = SqliteStore::open(SqliteOptions::from_url(&orders.store)?).await?;
-    tokio::spawn(stop_in_a_commit(store.clone()));
-    let store: Arc<dyn Store> = Arc::new(store);
-    let witness = Wrapper(Witness::new(store, log.clone()));
+    let witness = Wrapper(Witness::new(open(&orders.store).await?, log.clone()));
     let wanted = ["chaos.load", "chaos.pages", "chaos.tick"];
     let wanted = wanted.into_iter().filter(|job| orders.ticks || *job != "chaos.tick");
     let runner = Runner::builder()
