@@ -144,6 +144,17 @@ async fn a_connection_that_stalls_is_told_in_time_and_replaced() {
 }
 
 #[tokio::test]
+async fn a_connection_that_is_gone_without_a_word_is_replaced() {
+    let server = server(Options::new());
+    let proxy = Proxy::start(server.port()).unwrap();
+    let options = RedisOptions::from_url(&server.url_through(proxy.port())).unwrap().deadline(DEADLINE);
+    let store = RedisStore::open(options).await.unwrap();
+    proxy.silence();
+    is_unreachable(store.completable(1).await);
+    store.completable(1).await.unwrap();
+}
+
+#[tokio::test]
 async fn what_was_done_before_its_answer_was_lost_is_not_done_twice() {
     let server = server(Options::new());
     let proxy = Proxy::start(server.port()).unwrap();
