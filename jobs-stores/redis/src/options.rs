@@ -100,6 +100,14 @@ impl RedisOptions {
     /// [`StoreError::BadUrl`], which says what is wrong and the remedy.
     pub fn from_url(url: &str) -> Result<Self, StoreError> {
         let bad = |message: String| StoreError::BadUrl { url: without_password(url), message };
+        if let Some((user, _)) =
+            url.trim_start_matches("redis://").trim_start_matches("rediss://").rsplit_once('@')
+            && user.contains(['/', '?', '#'])
+            && !user.contains("ca=")
+        {
+            let remedy = "the user's name or the password has a `/`, `?` or `#`; write `%2F`, `%3F` or `%23`";
+            return Err(bad(remedy.to_owned()));
+        }
         let (server, query) = url.split_once('?').unwrap_or((url, ""));
         let mut options = Self::new(server);
         for part in query.split('&').filter(|part| !part.is_empty()) {
@@ -192,8 +200,16 @@ mod tests {
 
     #[test]
     fn a_password_is_never_shown() {
-        let url = "redis://me:secret@host:port?namspace=a";
-        assert!(!RedisOptions::from_url(url).unwrap_err().to_string().contains("secret"));
+        for url in [
+            "redis://me:secret@host:port?namspace=a",
+            "redis://me:a/secret@host",
+            "redis://me:a?secret@host",
+            "redis://me:a#secret@host:port",
+            "redis://me:a@secret@host:port",
+        ] {
+            let error = RedisOptions::from_url(url).unwrap_err().to_string();
+            assert!(!error.contains("secret"), "{error}");
+        }
         assert!(!format!("{:?}", RedisOptions::new("redis://me:secret@host")).contains("secret"));
     }
 }
