@@ -100,11 +100,7 @@ impl RedisOptions {
     /// [`StoreError::BadUrl`], which says what is wrong and the remedy.
     pub fn from_url(url: &str) -> Result<Self, StoreError> {
         let bad = |message: String| StoreError::BadUrl { url: without_password(url), message };
-        if let Some((user, _)) =
-            url.trim_start_matches("redis://").trim_start_matches("rediss://").rsplit_once('@')
-            && user.contains(['/', '?', '#'])
-            && !user.contains("ca=")
-        {
+        if is_cut_by_its_password(url) {
             let remedy = "the user's name or the password has a `/`, `?` or `#`; write `%2F`, `%3F` or `%23`";
             return Err(bad(remedy.to_owned()));
         }
@@ -154,6 +150,13 @@ impl RedisOptions {
 pub(crate) fn is_namespace(name: &str) -> bool {
     let fit = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     (1..=100).contains(&name.len()) && name.chars().all(fit)
+}
+
+/// Whether the user's part has a character that ends it before the host begins. A file name may have an `@` as well.
+fn is_cut_by_its_password(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let user = rest.rsplit_once('@').map_or("", |(user, _)| user);
+    user.contains(['/', '?', '#']) && !user.contains("ca=")
 }
 
 fn unknown(key: &str) -> String {
