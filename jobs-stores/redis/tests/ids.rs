@@ -93,6 +93,9 @@ async fn what_names_nothing_is_found_nowhere() {
         let requeue = Requeue { request: number, job: common::JOB.into(), items: vec![item], note: None };
         assert_eq!(store.requeue(requeue).await.unwrap().value, None);
     }
+    assert_eq!(store.completable(usize::MAX).await.unwrap().value, []);
+    assert_eq!(store.ticks("no.such", usize::MAX).await.unwrap().value, []);
+    store.prune(usize::MAX).await.unwrap();
     assert_eq!(store.job("no.such").await.unwrap().value, None);
 }
 
