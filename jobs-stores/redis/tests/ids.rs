@@ -16,7 +16,7 @@ use servers::redis::Options;
 async fn numbers_near_the_greatest_keep_all_of_their_digits() {
     let server = server(Options::new());
     let store = RedisStore::connect(&server.url()).await.unwrap();
-    let last = Token::MAX.0 - 10_000;
+    let last = Token::MAX.0 - 100_000;
     let _: i64 = ask(&server.url(), &["HSET", "{jobs}:meta", "last", &last.to_string()]);
     attach(&store, 1).await;
     let mut runs = Vec::new();

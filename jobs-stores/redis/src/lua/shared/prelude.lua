@@ -38,11 +38,16 @@ local function padded(digits)
 end
 
 -- The next number of the namespace's one source: it grows whatever the clock says, and over restores and failovers,
--- for it is never behind the clock.
+-- for it is never behind the clock. So many are taken from it at once; those that are not used are left out.
+local TAKEN = 64
 local last = tonumber(known[2] or 0)
+local taken = last
 local function number()
     last = math.min(math.max(last + 1, now * 1024), MAX_NUMBER)
-    call('HSET', META, 'schema', SCHEMA, 'last', text(last))
+    if last > taken then
+        taken = math.min(last + TAKEN - 1, MAX_NUMBER)
+        call('HSET', META, 'schema', SCHEMA, 'last', text(taken))
+    end
     return text(last)
 end
 
