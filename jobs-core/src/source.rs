@@ -32,21 +32,26 @@ impl StoreSource {
     }
 }
 
-/// The URL as it may be shown: without its password.
+/// The URL as it may be shown: without its password, also one that should have been written in another way.
 #[must_use]
 pub fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    // The name of a file may have an `@`; elsewhere all before the last one is the user's.
+    let end = if scheme == "sqlite" { rest.find(['/', '?']) } else { None };
+    let (authority, path) = rest.split_at(end.unwrap_or(rest.len()));
     let host = match authority.rsplit_once('@') {
-        Some((user, host)) => format!("{}:***@{host}", user.split(':').next().unwrap_or_default()),
+        Some((user, host)) => {
+            format!("{}:***@{host}", user.split([':', '/', '?', '#']).next().unwrap_or_default())
+        }
         None => authority.to_owned(),
     };
     // A password may also stand in the query.
-    let path = path.split('&').map(|part| match part.split_once("password=") {
+    let shown = format!("{host}{path}");
+    let parts = shown.split('&').map(|part| match part.split_once("password=") {
         Some((before, _)) => format!("{before}password=***"),
         None => part.to_owned(),
     });
-    format!("{scheme}://{host}{}", path.collect::<Vec<_>>().join("&"))
+    format!("{scheme}://{}", parts.collect::<Vec<_>>().join("&"))
 }
 
 impl fmt::Debug for StoreSource {
@@ -90,6 +95,8 @@ mod tests {
     fn a_password_is_never_shown() {
         for (url, shown) in [
             ("redis://me:secret@host:1/0", "redis://me:***@host:1/0"),
+            ("redis://:secret@host?namespace=a", "redis://:***@host?namespace=a"),
+            ("redis://me:a/secret?b@host", "redis://me:***@host"),
             ("postgres://host/db?user=me&password=secret&x=1", "postgres://host/db?user=me&password=***&x=1"),
             ("memory:", "memory:"),
             ("sqlite://a@b/c.db", "sqlite://a:***@b/c.db"),

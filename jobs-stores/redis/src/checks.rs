@@ -16,13 +16,11 @@ pub(crate) async fn look(wire: &Wire) -> Result<(), StoreError> {
     }
     let wanted = redis::cmd("CONFIG").arg("GET").arg("appendonly").arg("maxmemory-policy").to_owned();
     match wire.command(&wanted).await {
-        Ok(Value::Array(settings)) => {
-            let settings: Vec<String> = settings.iter().map(text).collect();
-            for (kind, complaint) in complaints(&settings) {
+        Ok(settings) => {
+            for (kind, complaint) in complaints(&texts(settings)) {
                 notice::warn(kind, format!("{complaint} ({})", wire.place));
             }
         }
-        Ok(_) => {}
         Err(error @ StoreError::Unreachable { .. }) => return Err(error),
         // Hosted servers keep their settings to themselves.
         Err(_) => {}
@@ -59,6 +57,15 @@ fn complaints(settings: &[String]) -> Vec<(&'static str, String)> {
         complaints.push(("redis-eviction", text));
     }
     complaints
+}
+
+/// Names and values in turn, in whichever protocol the connection speaks.
+fn texts(settings: Value) -> Vec<String> {
+    match settings {
+        Value::Array(settings) => settings.iter().map(text).collect(),
+        Value::Map(settings) => settings.iter().flat_map(|(name, value)| [text(name), text(value)]).collect(),
+        _ => Vec::new(),
+    }
 }
 
 fn text(value: &Value) -> String {

@@ -100,6 +100,10 @@ impl RedisOptions {
     /// [`StoreError::BadUrl`], which says what is wrong and the remedy.
     pub fn from_url(url: &str) -> Result<Self, StoreError> {
         let bad = |message: String| StoreError::BadUrl { url: without_password(url), message };
+        if is_cut_by_its_password(url) {
+            let remedy = "the user's name or the password has a `/`, `?` or `#`; write `%2F`, `%3F` or `%23`";
+            return Err(bad(remedy.to_owned()));
+        }
         let (server, query) = url.split_once('?').unwrap_or((url, ""));
         let mut options = Self::new(server);
         for part in query.split('&').filter(|part| !part.is_empty()) {
@@ -148,6 +152,13 @@ pub(crate) fn is_namespace(name: &str) -> bool {
     (1..=100).contains(&name.len()) && name.chars().all(fit)
 }
 
+/// Whether the user's part has a character that ends it before the host begins. A file name may have an `@` as well.
+fn is_cut_by_its_password(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let user = rest.rsplit_once('@').map_or("", |(user, _)| user);
+    user.contains(['/', '?', '#']) && !user.contains("ca=")
+}
+
 fn unknown(key: &str) -> String {
     let meant = suggest::nearest(key, PARAMETERS).map(|meant| format!("; did you mean `{meant}`?"));
     let meant = meant.unwrap_or_else(|| "; there are `namespace`, `deadline` and `ca`".to_owned());
@@ -192,8 +203,16 @@ mod tests {
 
     #[test]
     fn a_password_is_never_shown() {
-        let url = "redis://me:secret@host:port?namspace=a";
-        assert!(!RedisOptions::from_url(url).unwrap_err().to_string().contains("secret"));
+        for url in [
+            "redis://me:secret@host:port?namspace=a",
+            "redis://me:a/secret@host",
+            "redis://me:a?secret@host",
+            "redis://me:a#secret@host:port",
+            "redis://me:a@secret@host:port",
+        ] {
+            let error = RedisOptions::from_url(url).unwrap_err().to_string();
+            assert!(!error.contains("secret"), "{error}");
+        }
         assert!(!format!("{:?}", RedisOptions::new("redis://me:secret@host")).contains("secret"));
     }
 }

@@ -4,9 +4,9 @@ use std::sync::{Arc, OnceLock};
 
 use jobs_core::{
     Append, Appended, Attach, Attached, Beat, BoxError, Cell, Chunk, Completion, DeadFilter, DeadItem, Fire,
-    Firing, ItemId, ItemInfo, JobRecord, Pass, Passing, Pulse, PutCell, Reaped, Requeue, Requeued, RunFilter,
-    RunId, RunReport, SessionId, SessionRecord, Settle, Settled, Store, StoreError, StoreResult, TickInfo,
-    Wakeups, Want,
+    Firing, ItemId, ItemInfo, JobRecord, Pass, Passing, Pulse, PutCell, Reaped, Reply, Requeue, Requeued,
+    RunFilter, RunId, RunReport, SessionId, SessionRecord, Settle, Settled, Store, StoreError, StoreResult,
+    TickInfo, Wakeups, Want,
 };
 use redis::{Client, aio::ConnectionManager};
 use serde::Serialize;
@@ -152,18 +152,20 @@ impl RedisStore {
     }
 
     /// Moves dead items into a new run, unless one of them is gone when it comes to that: then nothing is done.
-    async fn requeue_once(
-        &self,
-        requeue: &Requeue,
-    ) -> Result<Option<jobs_core::Reply<Option<Requeued>>>, StoreError> {
+    async fn requeue_once(&self, requeue: &Requeue) -> Result<Option<Reply<Option<Requeued>>>, StoreError> {
         let items: Vec<String> = requeue.items.iter().map(ToString::to_string).collect();
         let asked = json!({ "request": requeue.request.to_string(), "job": requeue.job, "items": items });
         let graves = self.ask(&script::GRAVES, asked, |mut graves| graves.each_list(answers::grave)).await?;
         let (request, blobs) = request::requeue(requeue, &graves.value).map_err(StoreError::Backend)?;
         let reply = self.send(&script::REQUEUE, Ok(request), blobs, true, answers::requeued).await?;
         let now = reply.now;
-        Ok(reply.value.map(|value| jobs_core::Reply { now, value }))
+        Ok(reply.value.map(|value| Reply { now, value }))
     }
+}
+
+/// As many as a script is asked for at once: more than a server holds.
+fn bounded(limit: usize) -> usize {
+    limit.min(1 << 30)
 }
 
 fn nothing(_: List) -> Read<()> {
@@ -235,11 +237,13 @@ impl Store for RedisStore {
     }
 
     fn prune(&self, limit: usize) -> StoreResult<'_, usize> {
-        self.ask(&script::PRUNE, json!({ "limit": limit }), |mut of| of.number::<u64>().map(|n| n as usize))
+        self.ask(&script::PRUNE, json!({ "limit": bounded(limit) }), |mut of| {
+            of.number::<u64>().map(|n| n as usize)
+        })
     }
 
     fn completable(&self, limit: usize) -> StoreResult<'_, Vec<RunId>> {
-        self.ask(&script::COMPLETABLE, json!({ "limit": limit }), |mut of| of.all(List::run_id))
+        self.ask(&script::COMPLETABLE, json!({ "limit": bounded(limit) }), |mut of| of.all(List::run_id))
     }
 
     fn get(&self, name: &str) -> StoreResult<'_, Option<Cell>> {
@@ -277,7 +281,7 @@ impl Store for RedisStore {
     }
 
     fn items(&self, run: RunId, limit: usize) -> StoreResult<'_, Vec<ItemInfo>> {
-        let request = json!({ "run": run.to_string(), "limit": limit.min(1 << 30) });
+        let request = json!({ "run": run.to_string(), "limit": bounded(limit) });
         self.ask(&script::ITEMS_OF, request, move |of| answers::items(of, limit))
     }
 
@@ -290,7 +294,7 @@ impl Store for RedisStore {
     }
 
     fn ticks(&self, schedule: &str, limit: usize) -> StoreResult<'_, Vec<TickInfo>> {
-        let request = json!({ "schedule": schedule, "limit": limit.min(1 << 30) });
+        let request = json!({ "schedule": schedule, "limit": bounded(limit) });
         self.ask(&script::TICKS_OF, request, |mut of| of.each_list(reports::verdict))
     }
 

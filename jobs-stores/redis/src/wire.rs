@@ -61,8 +61,8 @@ impl Wire {
         under_way: UnderWay,
         read: impl FnOnce(List) -> Read<T>,
     ) -> Result<Answered<T>, StoreError> {
+        let _under_way = under_way;
         let answer = self.within_deadline(self.eval(&call)).await;
-        drop(under_way);
         let unreadable = |error: BoxError| StoreError::Backend(format!("{}: {error}", self.place).into());
         let answered = |value| {
             let mut answer = List::of(value)?;
@@ -74,10 +74,8 @@ impl Wire {
 
     /// Does one command that is no script.
     pub(crate) async fn command(&self, command: &Cmd) -> Result<Value, StoreError> {
-        let under_way = UnderWay::begin();
-        let answer = self.within_deadline(self.server.send(command)).await;
-        drop(under_way);
-        answer
+        let _under_way = UnderWay::begin();
+        self.within_deadline(self.server.send(command)).await
     }
 
     /// Runs a script by its hash, and sends it whole to a server that does not know it: no flush of the scripts comes

@@ -4,29 +4,13 @@
 
 mod common;
 
-use std::sync::Arc;
+use common::Place;
 
-use jobs_core::{BoxError, BoxFuture, Chunk, Store};
-use jobs_redis::{RedisOptions, RedisStore};
+jobs_conformance::conformance!(Place::new());
 
-/// A namespace of its own per test.
-struct Place(RedisOptions);
-
-impl jobs_conformance::Fixture for Place {
-    fn connect(&self, offset: i64) -> BoxFuture<'_, Result<Arc<dyn Store>, BoxError>> {
-        let options = self.0.clone().clock_offset(offset);
-        Box::pin(async move {
-            let store: Arc<dyn Store> = Arc::new(RedisStore::open(options).await?);
-            Ok(store)
-        })
-    }
-
-    fn plant(&self, chunk: Chunk) -> Option<BoxFuture<'_, Result<(), BoxError>>> {
-        Some(Box::pin(async move {
-            RedisStore::open(self.0.clone()).await?.plant(&chunk).await?;
-            Ok(())
-        }))
-    }
+#[test]
+#[ignore = "takes some ten minutes"]
+fn the_suite_notices_every_wrong_store_on_top_of_this_one() {
+    let missed = jobs_conformance::wrong::missed(&|| Box::new(Place::new()));
+    assert!(missed.is_empty(), "{missed:#?}");
 }
-
-jobs_conformance::conformance!(Place(common::place()));

@@ -16,7 +16,7 @@ use servers::redis::Options;
 async fn numbers_near_the_greatest_keep_all_of_their_digits() {
     let server = server(Options::new());
     let store = RedisStore::connect(&server.url()).await.unwrap();
-    let last = Token::MAX.0 - 10_000;
+    let last = Token::MAX.0 - 100_000;
     let _: i64 = ask(&server.url(), &["HSET", "{jobs}:meta", "last", &last.to_string()]);
     attach(&store, 1).await;
     let mut runs = Vec::new();
@@ -48,7 +48,7 @@ async fn numbers_near_the_greatest_keep_all_of_their_digits() {
 
 #[tokio::test]
 async fn sessions_requests_and_lanes_have_64_bits() {
-    let (_, store) = open().await;
+    let (_place, store) = open().await;
     // Two that are one number of Lua.
     let (one, other) = (u64::MAX, u64::MAX - 1);
     attach(&store, one).await;
@@ -81,7 +81,7 @@ async fn sessions_requests_and_lanes_have_64_bits() {
 
 #[tokio::test]
 async fn what_names_nothing_is_found_nowhere() {
-    let (_, store) = open().await;
+    let (_place, store) = open().await;
     attach(&store, 1).await;
     for number in [0, u64::MAX, Token::MAX.0] {
         let run = RunId::new(number);
@@ -93,12 +93,15 @@ async fn what_names_nothing_is_found_nowhere() {
         let requeue = Requeue { request: number, job: common::JOB.into(), items: vec![item], note: None };
         assert_eq!(store.requeue(requeue).await.unwrap().value, None);
     }
+    assert_eq!(store.completable(usize::MAX).await.unwrap().value, []);
+    assert_eq!(store.ticks("no.such", usize::MAX).await.unwrap().value, []);
+    store.prune(usize::MAX).await.unwrap();
     assert_eq!(store.job("no.such").await.unwrap().value, None);
 }
 
 #[tokio::test]
 async fn texts_are_kept_whatever_they_hold() {
-    let (_, store) = open().await;
+    let (_place, store) = open().await;
     attach(&store, 1).await;
     let odd = "zero \0, quotes \" ' \\, [[ ]], \u{1f980}, and a line\nfeed";
     let run = filled(&store, 1, 1, 1).await;
@@ -119,7 +122,7 @@ async fn texts_are_kept_whatever_they_hold() {
 
 #[tokio::test]
 async fn a_time_beyond_all_times_is_kept_as_the_latest() -> Result<(), StoreError> {
-    let (_, store) = open().await;
+    let (_place, store) = open().await;
     attach(&store, 1).await;
     let run = filled(&store, 1, 1, 1).await;
     let leases = settle(&store, 1, 1, Vec::new(), 1).await?;

@@ -78,7 +78,8 @@ async fn a_lost_connection_is_made_again_and_what_was_missed_wakes_who_waits() {
 #[tokio::test]
 async fn a_store_that_cannot_listen_tells_those_who_wait_what_it_does_itself() {
     let server = server(Options::new());
-    let client = redis::Client::open(server.url()).unwrap();
+    // Whichever protocol it speaks.
+    let client = redis::Client::open(format!("{}?protocol=resp3", server.url())).unwrap();
     let manager = client.get_connection_manager().await.unwrap();
     let store = RedisStore::over(manager, RedisOptions::lent().namespace("mail")).await.unwrap();
     let wakeups = store.wakeups();

@@ -7,7 +7,7 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{append, ask, attach, done, filled, fire, numbers, open, server, settle};
+use common::{append, ask, attach, done, filled, fire, numbers, server, settle};
 use jobs_core::{Store, StoreError};
 use jobs_redis::{RedisOptions, RedisStore};
 use servers::{proxy::Proxy, redis::Options};
@@ -87,14 +87,42 @@ async fn tokens_grow_when_the_server_comes_back_with_older_data() {
 }
 
 #[tokio::test]
+async fn a_replica_that_is_promoted_goes_on_where_the_primary_was() {
+    let mut primary = server(Options::new());
+    let replica = server(Options::new().replica_of(&primary));
+    let store = RedisStore::connect(&primary.url()).await.unwrap();
+    attach(&store, 1).await;
+    let run = filled(&store, 1, 1, 2_500).await;
+    let leases = settle(&store, 1, 1, Vec::new(), 1_000).await.unwrap();
+    let begun = Instant::now();
+    // It may still be on its way to its first copy.
+    while ask::<String>(&replica.url(), &["INFO", "replication"]).contains("master_link_status:down") {
+        assert!(begun.elapsed() < Duration::from_secs(20), "the replica finds no primary");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    attach(&store, 2).await;
+    let mut copied = 0;
+    while copied == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "the replica does not get what is written");
+        copied = ask::<String>(&replica.url(), &["HLEN", "{jobs}:k:0000000000000002"]).parse().unwrap();
+    }
+    primary.kill();
+    let _: () = ask(&replica.url(), &["REPLICAOF", "NO", "ONE"]);
+    let store = RedisStore::connect(&replica.url()).await.unwrap();
+    let more = settle(&store, 1, 2, leases.iter().map(done).collect(), 1_000).await.unwrap();
+    assert_eq!(numbers(&more), (1_000..2_000).collect::<Vec<_>>());
+    assert!(more[0].token > leases[0].token);
+    assert_eq!(store.run(run).await.unwrap().value.unwrap().counts.ok, 1_000);
+}
+
+#[tokio::test]
 async fn a_connection_that_was_killed_is_renewed_unnoticed() {
-    let (options, store) = open().await;
-    let url = format!("{options:?}");
-    let url = url.split('"').nth(1).unwrap();
+    let server = server(Options::new());
+    let store = RedisStore::connect(&server.url()).await.unwrap();
     attach(&store, 1).await;
     let run = filled(&store, 1, 1, 10).await;
     for _ in 0..5 {
-        let killed: i64 = ask(url, &["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+        let killed: i64 = ask(&server.url(), &["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
         assert!(killed >= 1);
         assert_eq!(store.run(run).await.unwrap().value.unwrap().counts.total, 10);
     }
@@ -142,6 +170,17 @@ async fn a_connection_that_stalls_is_told_in_time_and_replaced() {
         10,
         "a slow one is none that is lost"
     );
+}
+
+#[tokio::test]
+async fn a_connection_that_is_gone_without_a_word_is_replaced() {
+    let server = server(Options::new());
+    let proxy = Proxy::start(server.port()).unwrap();
+    let options = RedisOptions::from_url(&server.url_through(proxy.port())).unwrap().deadline(DEADLINE);
+    let store = RedisStore::open(options).await.unwrap();
+    proxy.silence();
+    is_unreachable(store.completable(1).await);
+    store.completable(1).await.unwrap();
 }
 
 #[tokio::test]

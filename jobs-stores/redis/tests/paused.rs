@@ -10,7 +10,7 @@ use jobs_core::Store;
 #[tokio::test(start_paused = true)]
 async fn a_call_takes_no_time_under_a_paused_clock() {
     let began = tokio::time::Instant::now();
-    let (_, store) = open().await;
+    let (_place, store) = open().await;
     attach(&store, 1).await;
     for n in 1..=20 {
         // Were time to jump, the deadline would be first.

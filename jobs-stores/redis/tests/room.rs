@@ -99,6 +99,39 @@ async fn what_was_dropped_is_deleted_little_by_little() {
 }
 
 #[tokio::test]
+async fn what_waits_of_a_cancelled_run_ends_in_one_small_step_and_is_deleted_little_by_little() {
+    const ITEMS: u32 = 1_000;
+    let server = server(Options::new());
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    attach(&store, 1).await;
+    let run = filled(&store, 1, 1, ITEMS.into()).await;
+    let leases = settle(&store, 1, 1, Vec::new(), ITEMS).await.unwrap();
+    let now = store.get("").await.unwrap().now;
+    let (token, at) = (leases[0].token, now + std::time::Duration::from_secs(3_600));
+    let each = (0..ITEMS).map(|from| {
+        let end = if from % 2 == 0 { End::Retry { at, failure: failure(now) } } else { End::Snooze { at } };
+        jobs_core::Settlement { token, from, to: from + 1, end }
+    });
+    settle(&store, 1, 2, each.collect(), 0).await.unwrap();
+    let job = |store: RedisStore| async move { store.job(common::JOB).await.unwrap().value.unwrap() };
+    assert_eq!(job(store.clone()).await.delayed, u64::from(ITEMS));
+    assert_eq!(store.cancel(run).await.unwrap().value, Some(true));
+    let counts = store.run(run).await.unwrap().value.unwrap().counts;
+    assert_eq!((counts.total, counts.cancelled), (ITEMS.into(), ITEMS.into()));
+    assert_eq!(job(store.clone()).await.open(), 0);
+    assert_eq!(store.items(run, 10).await.unwrap().value, []);
+    complete(&store, run).await;
+    assert_eq!(kinds(&server)["f"], ITEMS as usize / 2, "their failures are still there");
+    for _ in 0..ITEMS / 256 + 1 {
+        beat(&store).await;
+    }
+    let left = kinds(&server);
+    for kind in ["f", "b", "d", "z", "due", "spent", "dropped", "cancels"] {
+        assert_eq!(left.get(kind), None, "{kind}");
+    }
+}
+
+#[tokio::test]
 async fn a_dead_item_keeps_its_payload_and_not_the_body_it_came_in() {
     let server = server(Options::new());
     let store = RedisStore::connect(&server.url()).await.unwrap();

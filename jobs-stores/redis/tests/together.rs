@@ -6,13 +6,13 @@ mod common;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use common::{attach, done, filled, numbers, place, settle};
+use common::{Place, attach, done, filled, numbers, settle};
 use jobs_core::{End, Settlement, Store};
 use jobs_redis::{RedisOptions, RedisStore};
 
 /// What one session does: leases, settles some, gives some back, until nothing is left.
-async fn work(place: RedisOptions, session: u64) -> Vec<u64> {
-    let store = RedisStore::open(place).await.unwrap();
+async fn work(options: RedisOptions, session: u64) -> Vec<u64> {
+    let store = RedisStore::open(options).await.unwrap();
     attach(&store, session).await;
     let mut random = fastrand::Rng::with_seed(session);
     let (mut handled, mut settlements, mut n, mut idle) = (Vec::new(), Vec::new(), 0, 0);
@@ -39,11 +39,11 @@ async fn work(place: RedisOptions, session: u64) -> Vec<u64> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn sessions_that_share_a_server_handle_every_item_once() {
     const ITEMS: u64 = 20_000;
-    let place = place();
-    let store = RedisStore::open(place.clone()).await.unwrap();
+    let place = Place::new();
+    let store = RedisStore::open(place.options()).await.unwrap();
     attach(&store, 99).await;
     let run = filled(&store, 99, 1, ITEMS).await;
-    let working: Vec<_> = (1..=4).map(|session| tokio::spawn(work(place.clone(), session))).collect();
+    let working: Vec<_> = (1..=4).map(|session| tokio::spawn(work(place.options(), session))).collect();
     let mut handled = BTreeMap::<u64, u32>::new();
     for worker in working {
         for item in worker.await.unwrap() {

@@ -33,7 +33,16 @@ struct State {
     refusing: bool,
     closed: bool,
     delay: Duration,
+    /// How many connections there have been, and which of them hear nothing any more: those before this one.
+    accepted: u64,
+    silent_before: u64,
     connections: Vec<TcpStream>,
+}
+
+impl State {
+    fn holds_back(&self, connection: u64) -> bool {
+        !self.closed && (self.stalled || connection < self.silent_before)
+    }
 }
 
 impl Proxy {
@@ -59,6 +68,13 @@ impl Proxy {
     /// Passes nothing on; connections stay open, and new ones are accepted and hear nothing.
     pub fn stall(&self) {
         self.shared.state().stalled = true;
+    }
+
+    /// Passes nothing on for ever by the connections that there are, which stay open: as when the way to a server is
+    /// gone without a word. New ones are passed on.
+    pub fn silence(&self) {
+        let mut state = self.shared.state();
+        state.silent_before = state.accepted;
     }
 
     /// Passes on again, what was held back first.
@@ -123,6 +139,10 @@ impl Shared {
             return Ok(());
         }
         let server = TcpStream::connect(("127.0.0.1", self.server.load(Ordering::Acquire)))?;
+        let mut state = self.state();
+        let number = state.accepted;
+        state.accepted += 1;
+        drop(state);
         for stream in [&client, &server] {
             stream.set_nodelay(true)?;
             let kept = stream.try_clone()?;
@@ -130,17 +150,17 @@ impl Shared {
         }
         for (from, to) in [(client.try_clone()?, server.try_clone()?), (server, client)] {
             let shared = self.clone();
-            thread::spawn(move || shared.pass(from, to));
+            thread::spawn(move || shared.pass(number, from, to));
         }
         Ok(())
     }
 
-    fn pass(&self, mut from: TcpStream, mut to: TcpStream) {
+    fn pass(&self, number: u64, mut from: TcpStream, mut to: TcpStream) {
         let mut piece = vec![0; 64 * 1024];
         while let Ok(read) = from.read(&mut piece) {
             let delay = self.state().delay;
             thread::sleep(delay);
-            while self.state().stalled && !self.state().closed {
+            while self.state().holds_back(number) {
                 thread::sleep(LOOK);
             }
             if read == 0 || to.write_all(&piece[..read]).is_err() {

@@ -75,6 +75,14 @@ fn a_proxy_passes_on_stalls_delays_cuts_and_refuses() {
     proxy.stall();
     assert!(say(proxy.port(), "PING").is_err(), "nothing is passed on");
     proxy.resume();
+    let mut open = TcpStream::connect(("127.0.0.1", proxy.port())).unwrap();
+    open.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    open.write_all(b"PING\r\n").unwrap();
+    open.read_exact(&mut [0; 7]).unwrap();
+    proxy.silence();
+    open.write_all(b"PING\r\n").unwrap();
+    assert!(open.read(&mut [0; 7]).is_err(), "nothing is passed on any more");
+    assert_eq!(say(proxy.port(), "PING").unwrap(), "+PONG\r\n", "a new one is passed on");
     proxy.delay(Duration::from_millis(200));
     assert!(say(proxy.port(), "PING").is_err(), "400 ms are more than 300");
     proxy.delay(Duration::ZERO);

@@ -80,7 +80,7 @@ local function progressed(lease)
 end
 
 -- Publishes what was staged, and settles the fill item.
-local function end_filling(run, lease, head)
+local function end_filling(run, lease)
     set(run, 'filled', ask.token)
     call('HSET', PREFIX .. 'filled', ask.token, run.id)
     set(run, 'last_append', text(ask.seq))

@@ -11,18 +11,32 @@ local function cancel_chunk(chunk)
     end_attempt(chunk, { kind = 'cancelled' }, {})
 end
 
--- What waits for its time.
+-- What waits for its time, whatever there is, in one small step: it is counted, and deleted little by little.
 local function cancel_delayed()
-    local of = key('d', run.id)
-    repeat
-        local found = call('ZPOPMIN', of, 1000)
-        for i = 1, #found, 2 do
-            local chunk = of_member(found[i])
-            add(job_key(run.job), 'delayed', -chunk.count)
-            cancel_chunk(chunk)
-        end
-    until #found == 0
-    find_due(run.job, run.id)
+    local waiting = call('HMGET', key('r', run.id), 'waiting', 'waiting_fresh')
+    local items, fresh = tonumber(waiting[1] or 0), tonumber(waiting[2] or 0)
+    if items > 0 then
+        raise(run, 'cancels', items)
+        raise(run, 'fresh', -math.min(fresh, count_of(run, 'fresh')))
+        add(job_key(run.job), 'delayed', -items)
+        call('HDEL', key('r', run.id), 'waiting', 'waiting_fresh')
+        local id = number()
+        call('RENAME', key('d', run.id), key('z', id))
+        call('RPUSH', PREFIX .. 'dropped', id)
+        find_due(run.job, run.id)
+    end
+end
+
+-- A fill item that waits for its next attempt.
+local function cancel_delayed_query()
+    local together = 'c' .. run.id
+    for _, bytes in ipairs(call('ZRANGE', key('d', together), 0, -1)) do
+        local chunk = of_member(bytes)
+        call('ZREM', key('d', together), bytes)
+        count_waiting(chunk, -chunk.count)
+        cancel_chunk(chunk)
+    end
+    find_due(run.job, together)
 end
 
 -- What stands in a line and came there by itself: retried, given back, or the first item of the run.
@@ -56,6 +70,7 @@ if run.filling and lease then
     set(run, 'fill_lease', lease)
 end
 cancel_delayed()
+cancel_delayed_query()
 local own = find_line(run.job, WORK_LINE, run.id, '')
 for _, id in ipairs(call('ZRANGE', key('jh', run.job), 0, -1)) do
     local line = line_of(id)

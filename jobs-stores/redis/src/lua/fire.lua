@@ -86,7 +86,7 @@ local function move_cursor(fire, run)
     call('HSET', job_key(schedule.job), 'fired', text(fire.tick), 'fired_run', run, 'fired_by', by)
 end
 
--- Stores a run and its first item, and gives the job.
+-- Stores a run, and gives its first item, which is still to be stored.
 local function begin(fire, id)
     local job, first = job_of(fire.job), fire.first
     local items = first.stage == FILL and '0' or '1'
@@ -102,8 +102,7 @@ local function begin(fire, id)
     })
     first.job, first.number, first.enqueued_at, first.due = job, id, now, first.tick or now
     first.start, first.at, first.count = 0, 0, 1
-    store(first)
-    return job
+    return first
 end
 
 local function fire_one(fire)
@@ -115,8 +114,12 @@ local function fire_one(fire)
     if fire.schedule then
         move_cursor(fire, id)
     end
-    local job = begin(fire, id)
-    local lease = session and grant_first(session, job, id)
+    local first = begin(fire, id)
+    local lease = session and grant_at_once(session, first)
+    if not lease then
+        store(first)
+        lease = session and grant_first(session, first.job, id)
+    end
     if lease then
         local run = run_of(id)
         set(run, 'first_by', by)

@@ -70,9 +70,11 @@ end
 
 local function delayed_items()
     local found = {}
-    for _, bytes in ipairs(call('ZRANGE', key('d', run.id), 0, -1)) do
-        local chunk = of_member(bytes)
-        found[#found + 1] = { chunk = chunk, since = text(chunk.due) }
+    for _, together in ipairs({ run.id, 'c' .. run.id }) do
+        for _, bytes in ipairs(call('ZRANGE', key('d', together), 0, -1)) do
+            local chunk = of_member(bytes)
+            found[#found + 1] = { chunk = chunk, since = text(chunk.due) }
+        end
     end
     return found
 end

@@ -1,6 +1,6 @@
 -- Settles items, then leases more.
 
--- How many of what was settled is told or repeated: the leases by their tokens.
+-- What the session's lanes were answered last, the leases by their tokens.
 local lane = key('a', ask.session)
 
 -- The same answer again, with those of its leases that are held still.

@@ -5,15 +5,15 @@
 
 use std::{
     sync::{
-        Arc, LazyLock,
+        Arc, LazyLock, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use jobs_core::{
-    Append, Appended, Attach, BodyWriter, Cause, End, Fire, Firing, IfBusy, JobWant, Lease, Link, Node,
-    RunId, SessionId, Settle, Settlement, Store, StoreError, Token, Want,
+    Append, Appended, Attach, BodyWriter, BoxError, BoxFuture, Cause, Chunk, End, Fire, Firing, IfBusy,
+    JobWant, Lease, Link, Node, RunId, SessionId, Settle, Settlement, Store, StoreError, Token, Want,
 };
 use jobs_redis::{RedisOptions, RedisStore};
 use servers::redis::{Options, Server};
@@ -28,22 +28,65 @@ pub(crate) fn server(options: Options) -> Server {
     Server::start(options).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// A database of its own on the server that all tests share: the suite looks into other namespaces too.
-pub(crate) fn place() -> RedisOptions {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let database = NEXT.fetch_add(1, Ordering::Relaxed);
-    assert!(database < PLACES, "there are no more databases");
-    // The machine may have more to do than these tests.
-    RedisOptions::new(format!("{}/{database}", SHARED.url())).deadline(Duration::from_secs(30))
+/// Databases that were used and are empty again.
+static FREE: Mutex<Vec<u64>> = Mutex::new(Vec::new());
+
+/// A database of its own on the server that all tests share: the suite looks into other namespaces too. It is emptied
+/// when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    database: u64,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let database = FREE.lock().unwrap().pop().unwrap_or_else(|| NEXT.fetch_add(1, Ordering::Relaxed));
+        assert!(database < PLACES, "there are no more databases");
+        Self { database }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("{}/{}", SHARED.url(), self.database)
+    }
+
+    pub(crate) fn options(&self) -> RedisOptions {
+        // The machine may have more to do than these tests.
+        RedisOptions::new(self.url()).deadline(Duration::from_secs(30))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _: () = ask(&self.url(), &["FLUSHDB"]);
+        FREE.lock().unwrap().push(self.database);
+    }
+}
+
+impl jobs_conformance::Fixture for Place {
+    fn connect(&self, offset: i64) -> BoxFuture<'_, Result<Arc<dyn Store>, BoxError>> {
+        let options = self.options().clock_offset(offset);
+        Box::pin(async move {
+            let store: Arc<dyn Store> = Arc::new(RedisStore::open(options).await?);
+            Ok(store)
+        })
+    }
+
+    fn plant(&self, chunk: Chunk) -> Option<BoxFuture<'_, Result<(), BoxError>>> {
+        Some(Box::pin(async move {
+            RedisStore::open(self.options()).await?.plant(&chunk).await?;
+            Ok(())
+        }))
+    }
 }
 
 pub(crate) const JOB: &str = "suite.fan";
 
 /// A store on the shared server, in a place of its own.
-pub(crate) async fn open() -> (RedisOptions, RedisStore) {
-    let options = place();
-    let store = RedisStore::open(options.clone()).await.unwrap();
-    (options, store)
+pub(crate) async fn open() -> (Place, RedisStore) {
+    let place = Place::new();
+    let store = RedisStore::open(place.options()).await.unwrap();
+    (place, store)
 }
 
 /// Why a store is not opened.

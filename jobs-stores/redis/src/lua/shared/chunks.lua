@@ -3,7 +3,8 @@
 --
 -- `b:<body>`        string: where each item ends, 4 bytes each, unless it is one; then the items
 -- `spent`           hash: how many items of a body have ended, once some and not all have
--- `d:<run>`         zset by due time: chunks of a run that wait for their time; `d:<job>:0`: tracked ones of a job
+-- `d:<run>`         zset by due time: chunks of a run that wait for their time; `d:c<run>`: its fill or finish item;
+--                   `d:<job>:0`: tracked items of a job
 -- `due:<job>`       zset: when the first of each run of a job is due
 -- `due`             zset: when the first of each job is due
 
@@ -63,9 +64,13 @@ local function item_of(chunk, index)
     return chunk.number .. '-' .. text(chunk.start + index)
 end
 
--- The chunks that wait with this one stand together: those of its run, or the tracked ones of its job.
+-- The chunks that wait with this one stand together: the items of its run, its fill or finish item (`c` and the run),
+-- or the tracked items of its job.
 local function waiting_with(chunk)
-    return chunk.tracked and '0' or chunk.number
+    if chunk.tracked then
+        return '0'
+    end
+    return chunk.stage == WORK and chunk.number or 'c' .. chunk.number
 end
 
 local function waiting_key(job, run)
@@ -81,11 +86,21 @@ local function earlier(of, who, due)
     return false
 end
 
+-- Counts that more items of a job wait for their time, or fewer: also with their run, so that it is cancelled in one
+-- small step.
+local function count_waiting(chunk, n)
+    add(job_key(chunk.job), 'delayed', n)
+    if chunk.stage == WORK and not chunk.tracked then
+        add(key('r', chunk.number), 'waiting', n)
+        add(key('r', chunk.number), 'waiting_fresh', chunk.fresh and n or 0)
+    end
+end
+
 -- A chunk waits for its time.
 local function delay(chunk)
     local run = waiting_with(chunk)
     call('ZADD', waiting_key(chunk.job, run), text(chunk.due), member(chunk))
-    add(job_key(chunk.job), 'delayed', chunk.count)
+    count_waiting(chunk, chunk.count)
     if earlier(key('due', chunk.job), run, chunk.due) and earlier(PREFIX .. 'due', chunk.job, chunk.due) then
         mark('work')
     end
@@ -130,7 +145,7 @@ local function promote()
         for _, bytes in ipairs(call('ZRANGEBYSCORE', of, '-inf', text(now), 'LIMIT', 0, left)) do
             local chunk = of_member(bytes)
             call('ZREM', of, bytes)
-            add(job_key(job), 'delayed', -chunk.count)
+            count_waiting(chunk, -chunk.count)
             store(chunk)
             left = left - 1
         end

@@ -75,6 +75,16 @@ local function room_over_all(job, link, tracked)
     return left
 end
 
+-- How many items of a chunk there is room for.
+local function room_for(chunk, name, link)
+    local alike = (chunk.stage ~= WORK or chunk.suspect) and 1 or chunk.count
+    local n = math.min(room_left(name, link, chunk.stage), alike)
+    if n > 0 and chunk.stage == WORK and is_limited(link) then
+        n = math.min(n, room_over_all(chunk.job, link, chunk.tracked))
+    end
+    return n
+end
+
 -- Whether nothing of this line is for that build.
 local function excludes(line, build)
     if line.kind == ASIDE then
@@ -106,11 +116,7 @@ local function grant_from(line, session, only)
             return nil
         end
     end
-    local alike = (chunk.stage ~= WORK or chunk.suspect) and 1 or chunk.count
-    local n = math.min(room_left(name, link, chunk.stage), alike)
-    if n > 0 and chunk.stage == WORK and is_limited(link) then
-        n = math.min(n, room_over_all(line.job, link, chunk.tracked))
-    end
+    local n = room_for(chunk, name, link)
     if n <= 0 then
         return nil
     end
@@ -147,6 +153,21 @@ local function grant(session)
         end
     end
     return leases
+end
+
+-- Leases the first item of a run that was just made and stands nowhere yet, if there is room and nothing of the job is
+-- ready: what `grant_first` does, without the way through a line. The job is not paused.
+local function grant_at_once(session, chunk)
+    if not is_alive(session) or not is_open() or chunk.due > now then
+        return nil
+    end
+    local name = name_of(chunk.job)
+    local link = link_of(session.id, name)
+    if not link or call('EXISTS', key('jh', chunk.job)) == 1 or room_for(chunk, name, link) <= 0 then
+        return nil
+    end
+    take_room(name, link, chunk.stage, 1)
+    return lease_to(session.id, chunk)
 end
 
 -- Leases the first item of a run that was just made, if there is room and nothing of the job is before it: of the lines

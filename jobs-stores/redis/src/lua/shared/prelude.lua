@@ -38,11 +38,16 @@ local function padded(digits)
 end
 
 -- The next number of the namespace's one source: it grows whatever the clock says, and over restores and failovers,
--- for it is never behind the clock.
+-- for it is never behind the clock. So many are taken from it at once; those that are not used are left out.
+local TAKEN = 64
 local last = tonumber(known[2] or 0)
+local taken = last
 local function number()
     last = math.min(math.max(last + 1, now * 1024), MAX_NUMBER)
-    call('HSET', META, 'schema', SCHEMA, 'last', text(last))
+    if last > taken then
+        taken = math.min(last + TAKEN - 1, MAX_NUMBER)
+        call('HSET', META, 'schema', SCHEMA, 'last', text(taken))
+    end
     return text(last)
 end
 
@@ -83,13 +88,6 @@ local function fields_of(of)
     return fields
 end
 
--- Calls a command for many values, never with more than a thousand at once.
-local function in_parts(command, of, values)
-    for from = 1, #values, 1000 do
-        call(command, of, unpack(values, from, math.min(from + 999, #values)))
-    end
-end
-
 -- What answers begin with is the store's time. What is to be written at the end of a step says so here.
 local at_end = { write_counts }
 local function answer(value)
@@ -98,7 +96,8 @@ local function answer(value)
     end
     local told = (marks.work and 'w' or '') .. (marks.runs and 'r' or '') .. (marks.control and 'c' or '')
     if told ~= '' then
-        call('PUBLISH', PREFIX .. 'wake', told)
+        -- A hint: whoever may not publish has done the rest all the same.
+        redis.pcall('PUBLISH', PREFIX .. 'wake', told)
     end
     return { now, told, value }
 end
