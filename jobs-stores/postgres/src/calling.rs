@@ -164,6 +164,8 @@ impl Shared {
     /// Deletes what was dropped. What is left when this fails is deleted when somebody prunes.
     async fn sweep(self: Arc<Self>, space: Arc<Space>) {
         let sweep: Work<i64, bool> = |step, limit| Box::pin(step.sweep(*limit));
-        while let Ok(Committed { value: true, .. }) = self.attempt(&space, 0, Lock::Shared, &SWEEP, sweep).await {}
+        while let Ok(Committed { value: true, .. }) =
+            self.attempt(&space, 0, Lock::Shared, &SWEEP, sweep).await
+        {}
     }
 }

@@ -186,8 +186,12 @@ mod tests {
 
     #[test]
     fn what_begins_alike_ends_before_the_next() {
-        for (prefix, next) in [("pause/", Some("pause0")), ("", None), ("a\u{10ffff}", Some("b")), ("\u{d7ff}", Some("\u{e000}"))]
-        {
+        for (prefix, next) in [
+            ("pause/", Some("pause0")),
+            ("", None),
+            ("a\u{10ffff}", Some("b")),
+            ("\u{d7ff}", Some("\u{e000}")),
+        ] {
             assert_eq!(behind(prefix).as_deref(), next, "{prefix:?}");
         }
     }

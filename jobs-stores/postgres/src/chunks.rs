@@ -177,7 +177,8 @@ impl Step {
     /// Writes what is to be stored.
     pub(crate) async fn write_new(&mut self) -> Done<()> {
         let new = std::mem::take(&mut self.new);
-        let (delayed, ready): (Vec<New>, Vec<New>) = new.into_iter().partition(|new| new.piece.header.due > self.now);
+        let (delayed, ready): (Vec<New>, Vec<New>) =
+            new.into_iter().partition(|new| new.piece.header.due > self.now);
         self.insert_delayed(delayed).await?;
         self.insert_ready(ready).await
     }
@@ -192,7 +193,8 @@ impl Step {
         }
         self.delayed = true;
         let Columns { of, dues, numbers, starts, counts, bodies, at, headers, .. } = columns;
-        self.execute(sql!(INSERT_DELAYED, self.ns, of, dues, numbers, starts, counts, bodies, at, headers)).await?;
+        self.execute(sql!(INSERT_DELAYED, self.ns, of, dues, numbers, starts, counts, bodies, at, headers))
+            .await?;
         Ok(())
     }
 
@@ -212,10 +214,35 @@ impl Step {
         if columns.of.is_empty() {
             return Ok(());
         }
-        let Columns { of, ranks, numbers, starts, counts, formats, stages, tracked, suspects, bodies, at, headers, .. } =
-            columns;
+        let Columns {
+            of,
+            ranks,
+            numbers,
+            starts,
+            counts,
+            formats,
+            stages,
+            tracked,
+            suspects,
+            bodies,
+            at,
+            headers,
+            ..
+        } = columns;
         let values = sql!(
-            INSERT_READY, of, ranks, numbers, starts, counts, formats, stages, tracked, suspects, bodies, at, headers
+            INSERT_READY,
+            of,
+            ranks,
+            numbers,
+            starts,
+            counts,
+            formats,
+            stages,
+            tracked,
+            suspects,
+            bodies,
+            at,
+            headers
         );
         self.execute(values).await?;
         Ok(())

@@ -72,7 +72,8 @@ impl Step {
         if let Some(line) = own {
             self.cancel_line(line, id).await?;
         }
-        let lines: Vec<i64> = self.values(sql!("SELECT id FROM line WHERE job = $1 AND rank IS NOT NULL", job)).await?;
+        let lines: Vec<i64> =
+            self.values(sql!("SELECT id FROM line WHERE job = $1 AND rank IS NOT NULL", job)).await?;
         for line in lines {
             self.restand(line).await?;
         }

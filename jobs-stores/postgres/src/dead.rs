@@ -71,7 +71,8 @@ impl Step {
             let failure = serde_json::from_str(row.try_get("failure")?)?;
             failures.entry(row.try_get("item")?).or_default().push(failure);
         }
-        let (mut items, mut headers, mut payloads, mut attempts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut items, mut headers, mut payloads, mut attempts) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (index, payload) in (0..).zip(body.items()) {
             let n = header.item(index).n();
             items.push(n.cast_signed());
@@ -98,7 +99,10 @@ impl Step {
             items.iter().map(|id| (id.number().cast_signed(), id.n().cast_signed())).unzip();
         let rows = self.all(sql!(EXHUME, numbers, places, self.ns, job)).await?;
         let read = |row: &PgRow| {
-            Ok(Exhumed { header: serde_json::from_str(row.try_get("header")?)?, payload: row.try_get("payload")? })
+            Ok(Exhumed {
+                header: serde_json::from_str(row.try_get("header")?)?,
+                payload: row.try_get("payload")?,
+            })
         };
         rows.iter().map(read).collect()
     }

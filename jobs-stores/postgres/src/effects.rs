@@ -11,8 +11,8 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use crate::{
     chunks::{Part, Piece},
     fault::{Done, Fault},
-    store::PostgresStore,
     step::{Step, most, sql},
+    store::PostgresStore,
 };
 
 /// For so long a row stays at least.
@@ -62,7 +62,11 @@ pub trait OnceIn {
 }
 
 impl OnceIn for JobContext {
-    async fn once_in(&self, store: &PostgresStore, transaction: &mut PgConnection) -> Result<Once, StoreError> {
+    async fn once_in(
+        &self,
+        store: &PostgresStore,
+        transaction: &mut PgConnection,
+    ) -> Result<Once, StoreError> {
         let recorded = record(self, store.schema(), transaction).await;
         recorded.map_err(|fault| fault.told(store.location()))
     }

@@ -48,7 +48,8 @@ impl Fault {
     /// Whether the connection is of no use any more, or there is none.
     pub(crate) fn is_disconnected(&self) -> bool {
         match self {
-            Self::Sql(Error::Io(_) | Error::PoolTimedOut | Error::WorkerCrashed | Error::Protocol(_)) | Self::Late(_) => true,
+            Self::Sql(Error::Io(_) | Error::PoolTimedOut | Error::WorkerCrashed | Error::Protocol(_))
+            | Self::Late(_) => true,
             Self::Sql(Error::Database(_)) => self.code().is_some_and(is_gone),
             _ => false,
         }
@@ -61,13 +62,19 @@ impl Fault {
             Self::Told(error) => return error,
             Self::Late(_) => return unreachable(location, &self.to_string()),
             Self::Sql(Error::Database(ref error)) => error.message().to_owned(),
-            Self::Sql(Error::PoolClosed) => return StoreError::Backend("the pool of connections is closed".into()),
+            Self::Sql(Error::PoolClosed) => {
+                return StoreError::Backend("the pool of connections is closed".into());
+            }
             Self::Sql(Error::PoolTimedOut) => {
                 return unreachable(location, "no connection was free or could be made in time");
             }
             Self::Sql(Error::Io(ref error)) => return unreachable(location, &error.to_string()),
-            Self::Sql(Error::Tls(ref error)) => return unreachable(location, &format!("no TLS connection: {error}")),
-            Self::Sql(Error::Protocol(_) | Error::WorkerCrashed) => return unreachable(location, "the connection was lost"),
+            Self::Sql(Error::Tls(ref error)) => {
+                return unreachable(location, &format!("no TLS connection: {error}"));
+            }
+            Self::Sql(Error::Protocol(_) | Error::WorkerCrashed) => {
+                return unreachable(location, "the connection was lost");
+            }
             other => return StoreError::Backend(format!("{location}: {other}").into()),
         };
         by_code(&code.unwrap_or_default(), location, message)
@@ -82,7 +89,9 @@ fn by_code(code: &str, location: &str, message: String) -> StoreError {
         // Read-only transactions: a standby, or `default_transaction_read_only`.
         "25006" => StoreError::ReadOnly {
             location,
-            message: format!("{message}; connect to the primary, or turn `default_transaction_read_only` off"),
+            message: format!(
+                "{message}; connect to the primary, or turn `default_transaction_read_only` off"
+            ),
         },
         "42501" => StoreError::ReadOnly { location, message: format!("{message}; {}", GRANTS) },
         "28P01" | "28000" | "3D000" => {

@@ -18,7 +18,8 @@ use crate::{
 /// An item that a store killed, as a reap tells it.
 pub(crate) type Killed = (Arc<str>, Option<RunId>, ItemId, Failure);
 
-const FAILED: &str = "INSERT INTO failure (number, item, failure) SELECT $1, item, $2 FROM unnest($3::bigint[]) AS i (item)";
+const FAILED: &str =
+    "INSERT INTO failure (number, item, failure) SELECT $1, item, $2 FROM unnest($3::bigint[]) AS i (item)";
 /// Only the last ones are kept.
 const FORGET_EARLIEST: &str = "
     DELETE FROM failure WHERE number = $1 AND item = $2 AND n <= (
@@ -90,7 +91,12 @@ impl Step {
     }
 
     /// Whether anything of it was still to be settled.
-    async fn settle_one(&mut self, session: &Session, settlement: &Settlement, held: &mut Held) -> Done<bool> {
+    async fn settle_one(
+        &mut self,
+        session: &Session,
+        settlement: &Settlement,
+        held: &mut Held,
+    ) -> Done<bool> {
         let Settlement { from, to, end, .. } = settlement;
         let stretches = held.settle(*from, *to);
         let pieces: Vec<Piece> =
@@ -175,7 +181,9 @@ impl Step {
                 return Ok(());
             }
             End::Dead(_) if header.stage == Stage::Work => self.bury(job, &header, &part).await?,
-            _ if header.attempt > 0 || header.crashes > 0 => self.forget_failures(&header, part.count).await?,
+            _ if header.attempt > 0 || header.crashes > 0 => {
+                self.forget_failures(&header, part.count).await?
+            }
             _ => {}
         }
         self.has_ended(part.body, part.count);

@@ -158,7 +158,11 @@ impl Step {
     }
 
     /// Records verdicts, neighbours that say the same in one record, and moves on to the last of them.
-    pub(crate) async fn record(&mut self, job: i64, verdicts: impl IntoIterator<Item = TickInfo>) -> Done<()> {
+    pub(crate) async fn record(
+        &mut self,
+        job: i64,
+        verdicts: impl IntoIterator<Item = TickInfo>,
+    ) -> Done<()> {
         for verdict in verdicts {
             let last = Millis::from(verdict.last);
             if let Some(cursor) = &mut self.job_mut(job).await?.schedule {
@@ -185,7 +189,8 @@ impl Step {
             let mut info: TickInfo = serde_json::from_str(row.try_get("info")?)?;
             if info.merge(verdict) {
                 let (n, info): (i64, _) = (row.try_get("n")?, serde_json::to_string(&info)?);
-                self.execute(sql!("UPDATE tick SET info = $3 WHERE job = $1 AND n = $2", job, n, info)).await?;
+                self.execute(sql!("UPDATE tick SET info = $3 WHERE job = $1 AND n = $2", job, n, info))
+                    .await?;
                 return Ok(());
             }
         }

@@ -95,16 +95,20 @@ mod select {
     }
     pub(super) const NAMED: &str = leases!("session = $1 AND token = ANY ($2)");
     pub(super) const ALL: &str = leases!("session = $1");
-    /// The lease of a fill item, and its run.
+    /// The lease of a fill item, its run, and how many items of its job are ready; beyond a hundred thousand chunks nobody
+    /// asks how many more.
     pub(super) const FILL: &str = "
         SELECT run.*, session, token, lease.start, lease.count, body, at, header, NULL::text AS of_body, granted_at, open,
-               settled
+               settled, (SELECT coalesce(sum(count), 0)::bigint FROM (
+                   SELECT ready.count FROM line JOIN ready ON ready.line = line.id
+                   WHERE line.job = run.job AND line.rank IS NOT NULL LIMIT 100000) AS r) AS ready
         FROM lease JOIN run ON run.id = lease.number WHERE token = $1 AND lease.stage = 0 AND run.ns = $2 FOR UPDATE";
 }
 
 const OVER: &str = "
     WITH gone AS (DELETE FROM lease WHERE session = $1 AND token = ANY ($2)) SELECT end_items_1($3, $4)";
-const UPDATE: &str = "UPDATE lease SET open = $3, settled = $4, header = $5, suspect = $6 WHERE session = $1 AND token = $2";
+const UPDATE: &str =
+    "UPDATE lease SET open = $3, settled = $4, header = $5, suspect = $6 WHERE session = $1 AND token = $2";
 const AGAIN: &str = "
     SELECT token, lease.job, lease.start, lease.count, at, coalesce(lease.header, body.header) AS header, lease.body,
            items, CASE WHEN stage = 0 THEN cursor END AS cursor
@@ -125,13 +129,13 @@ impl Step {
         self.read_held(rows).await
     }
 
-    /// The lease of a fill item, locked, and its run too.
-    pub(crate) async fn held_fill(&mut self, token: Token) -> Done<Option<Held>> {
+    /// The lease of a fill item, locked, and its run too; and how many items of its job are ready.
+    pub(crate) async fn held_fill(&mut self, token: Token) -> Done<Option<(Held, u64)>> {
         let rows = self.all(sql!(select::FILL, token.0.cast_signed(), self.ns)).await?;
-        if let Some(row) = rows.first() {
-            self.know_run(row)?;
-        }
-        Ok(self.read_held(rows).await?.into_values().next())
+        let Some(row) = rows.first() else { return Ok(None) };
+        self.know_run(row)?;
+        let ready = unsigned(row, "ready")?;
+        Ok(self.read_held(rows).await?.into_values().next().map(|held| (held, ready)))
     }
 
     async fn read_held(&mut self, rows: Vec<PgRow>) -> Done<BTreeMap<Token, Held>> {
@@ -150,7 +154,9 @@ impl Step {
                 granted_at: Millis(row.try_get("granted_at")?),
                 cancelled: row.try_get("is_cancelled")?,
                 open: count(&row, "open")?,
-                settled: settled.map(|bytes| bytes.iter().map(|byte| *byte != 0).collect()).unwrap_or_default(),
+                settled: settled
+                    .map(|bytes| bytes.iter().map(|byte| *byte != 0).collect())
+                    .unwrap_or_default(),
             };
             held.insert(token, one);
         }
@@ -209,7 +215,8 @@ impl Step {
                 .then(|| held.settled.iter().map(|settled| u8::from(*settled)).collect::<Vec<u8>>());
             let header = if held.part.own { None } else { Some(serde_json::to_string(&held.header)?) };
             let (token, open) = (held.token.0.cast_signed(), held.open.cast_signed());
-            self.execute(sql!(UPDATE, held.session, token, open, settled, header, held.header.suspect)).await?;
+            self.execute(sql!(UPDATE, held.session, token, open, settled, header, held.header.suspect))
+                .await?;
         }
         Ok(())
     }
@@ -217,14 +224,16 @@ impl Step {
     /// Forgets a lease that is lost or given back.
     pub(crate) async fn forget(&mut self, held: &Held) -> Done<()> {
         let token = held.token.0.cast_signed();
-        self.execute(sql!("DELETE FROM lease WHERE session = $1 AND token = $2", held.session, token)).await?;
+        self.execute(sql!("DELETE FROM lease WHERE session = $1 AND token = $2", held.session, token))
+            .await?;
         Ok(())
     }
 
     /// Items of a job in flight over all live sessions. In a statement of its own, after the job was locked: it has to see
     /// what others have leased meanwhile.
     pub(crate) async fn in_flight(&mut self, job: i64, of_runs: bool) -> Done<u32> {
-        let sql = "SELECT coalesce(sum(open), 0)::bigint FROM lease JOIN session ON session.id = lease.session
+        let sql =
+            "SELECT coalesce(sum(open), 0)::bigint FROM lease JOIN session ON session.id = lease.session
                    WHERE job = $1 AND stage = 1 AND until >= $2 AND NOT ($3 AND tracked)";
         let open: i64 = self.value(sql!(sql, job, self.now.0, of_runs)).await?;
         Ok(u32::try_from(open).unwrap_or(u32::MAX))

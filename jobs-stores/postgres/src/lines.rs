@@ -214,7 +214,8 @@ impl Step {
 
     /// A hidden line, for what the query of a run finds.
     pub(crate) async fn new_staged(&mut self, job: i64, run: RunId) -> Done<i64> {
-        let sql = "INSERT INTO line (ns, job, kind, run, builds, turn) VALUES ($1, $2, $3, $4, '', 0) RETURNING id";
+        let sql =
+            "INSERT INTO line (ns, job, kind, run, builds, turn) VALUES ($1, $2, $3, $4, '', 0) RETURNING id";
         self.value(sql!(sql, self.ns, job, Kind::Staged as i16, run.number().cast_signed())).await
     }
 

@@ -174,7 +174,8 @@ impl PostgresOptions {
                 return Err(bad(unknown(key)));
             }
         }
-        let rest = if passed_on.is_empty() { base.to_owned() } else { format!("{base}?{}", passed_on.join("&")) };
+        let rest =
+            if passed_on.is_empty() { base.to_owned() } else { format!("{base}?{}", passed_on.join("&")) };
         // What the parser says may quote the URL, and the password in it.
         let connect = PgConnectOptions::from_str(&rest).map_err(|_| {
             bad("it cannot be read; write `postgres://user:password@host:5432/database`, and `%40` for an `@` in a \
@@ -201,7 +202,8 @@ impl Settings {
             ("pooler", _) => return Err(format!("`{value}` is no pooler; it is `session` or `transaction`")),
             ("deadline", text) => {
                 let parsed = duration::parse_positive(text);
-                self.deadline = parsed.map_err(|_| format!("`{text}` is no deadline; write `5s` or `500ms`"))?;
+                self.deadline =
+                    parsed.map_err(|_| format!("`{text}` is no deadline; write `5s` or `500ms`"))?;
             }
             (_, number) => {
                 let parsed = number.parse().ok().filter(|most| *most > 0);
@@ -217,7 +219,9 @@ impl Settings {
         let Self { schema, deadline, connections, .. } = self;
         let fit = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         if schema.is_empty() || schema.len() > 63 || !schema.chars().all(fit) || schema.starts_with("pg_") {
-            return bad(format!("`{schema}` is no schema for it; write 1 to 63 of a-z 0-9 _, not beginning with `pg_`"));
+            return bad(format!(
+                "`{schema}` is no schema for it; write 1 to 63 of a-z 0-9 _, not beginning with `pg_`"
+            ));
         }
         if *schema == "public" || *schema == "information_schema" {
             return bad(format!("`{schema}` is not for it alone; write `schema=jobs`"));
@@ -259,7 +263,10 @@ mod tests {
         let url = "postgresql://me:se%40cret@db:5433/shop?schema=mail&namespace=a&pooler=transaction&deadline=2s\
                    &connections=3&sslmode=require";
         let PostgresOptions { connect, settings } = PostgresOptions::from_url(url).unwrap();
-        assert_eq!((connect.get_host(), connect.get_port(), connect.get_database()), ("db", 5433, Some("shop")));
+        assert_eq!(
+            (connect.get_host(), connect.get_port(), connect.get_database()),
+            ("db", 5433, Some("shop"))
+        );
         assert_eq!((&*settings.schema, settings.namespace.as_deref()), ("mail", Some("a")));
         assert_eq!((settings.pooler, settings.deadline), (Pooler::Transaction, Duration::from_secs(2)));
         assert_eq!(settings.connections, 3);

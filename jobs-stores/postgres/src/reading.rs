@@ -25,7 +25,8 @@ const JOBS: &str = "
 const RUNS: &str = "
     SELECT run.*, name FROM run JOIN job ON job.id = run.job WHERE run.ns = $1 AND run.id < $2
     AND ($4::text IS NULL OR name = $4) ORDER BY run.id DESC LIMIT $3";
-const RUN: &str = "SELECT run.*, name FROM run JOIN job ON job.id = run.job WHERE run.ns = $1 AND run.id = $2";
+const RUN: &str =
+    "SELECT run.*, name FROM run JOIN job ON job.id = run.job WHERE run.ns = $1 AND run.id = $2";
 const TALLIES: &str = "SELECT * FROM tally WHERE ns = $1 AND run = ANY ($2) ORDER BY run, id";
 const TICKS: &str = "
     SELECT info FROM tick JOIN job ON job.id = tick.job WHERE ns = $1 AND name = $2 ORDER BY n DESC LIMIT $3";

@@ -85,7 +85,8 @@ impl Step {
         for statement in MOVE {
             self.execute(sql!(statement, from, to)).await?;
         }
-        let finished = "UPDATE job SET finished = finished + (SELECT finished FROM job WHERE id = $1) WHERE id = $2";
+        let finished =
+            "UPDATE job SET finished = finished + (SELECT finished FROM job WHERE id = $1) WHERE id = $2";
         self.execute(sql!(finished, from, to)).await?;
         self.move_lines(from, to).await?;
         self.execute(sql!("DELETE FROM job WHERE id = $1", from)).await?;
@@ -101,7 +102,8 @@ impl Step {
 
     /// Lines that both have become one.
     async fn move_lines(&mut self, from: i64, to: i64) -> Done<()> {
-        let lines: Vec<i64> = self.values(sql!("SELECT id FROM line WHERE job = $1 ORDER BY id", from)).await?;
+        let lines: Vec<i64> =
+            self.values(sql!("SELECT id FROM line WHERE job = $1 ORDER BY id", from)).await?;
         for line in lines {
             match self.one(sql!(SAME_LINE, line, to)).await? {
                 None => {

@@ -291,7 +291,8 @@ impl Step {
         let filling = record.fill.is_some();
         let (request, busy) = (request.map(u64::cast_signed), filling || fresh > 0);
         let (of_total, of_fresh) = (total.cast_signed(), fresh.cast_signed());
-        self.execute(sql!(INSERT, key(id), self.ns, job, request, of_total, of_fresh, filling, busy, json)).await?;
+        self.execute(sql!(INSERT, key(id), self.ns, job, request, of_total, of_fresh, filling, busy, json))
+            .await?;
         let run = Run {
             id,
             job,
@@ -352,7 +353,11 @@ impl Step {
             let Counts { ok, retries, dead, discarded, expired, cancelled, .. } = tally.counts;
             let values = [id.number(), ok, retries, dead, discarded, expired, cancelled, tally.fresh];
             columns.iter_mut().zip(values).for_each(|(column, value)| column.push(value.cast_signed()));
-            errors.push(if tally.errors.is_empty() { None } else { Some(serde_json::to_string(&tally.errors)?) });
+            errors.push(if tally.errors.is_empty() {
+                None
+            } else {
+                Some(serde_json::to_string(&tally.errors)?)
+            });
         }
         let [runs, ok, retries, dead, discarded, expired, cancelled, fresh] = columns;
         let statement =
@@ -406,8 +411,9 @@ impl Step {
 
     /// Adds up what was counted of some runs, and says which may be over: what nobody noticed who settled.
     pub(crate) async fn completable(&mut self, limit: usize) -> Done<Vec<RunId>> {
-        let counted: Vec<i64> =
-            self.values(sql!("SELECT DISTINCT run FROM tally WHERE ns = $1 ORDER BY run LIMIT 100", self.ns)).await?;
+        let counted: Vec<i64> = self
+            .values(sql!("SELECT DISTINCT run FROM tally WHERE ns = $1 ORDER BY run LIMIT 100", self.ns))
+            .await?;
         let free = "SELECT id FROM run WHERE id = ANY ($1) ORDER BY id FOR UPDATE SKIP LOCKED";
         for row in self.all(sql!(free, counted)).await? {
             self.folded(run_id(&row)?).await?;

@@ -90,7 +90,8 @@ impl Step {
     /// Whether there is anything to reap: asked by everybody now and then, and answered without holding anybody up.
     pub(crate) async fn is_anything_to_reap(&mut self, id: SessionId) -> Done<bool> {
         Ok(self.may_reap(id).await?
-            && (self.is_any(sql!(EXPIRED, self.ns, self.now.0)).await? || self.is_any(sql!(ASIDE, self.ns)).await?))
+            && (self.is_any(sql!(EXPIRED, self.ns, self.now.0)).await?
+                || self.is_any(sql!(ASIDE, self.ns)).await?))
     }
 
     async fn may_reap(&mut self, id: SessionId) -> Done<bool> {

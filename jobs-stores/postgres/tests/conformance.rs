@@ -18,7 +18,10 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
-        Self { options: common::options().schema(common::unique("suite")).connections(2), opened: OnceCell::new() }
+        Self {
+            options: common::options().schema(common::unique("suite")).connections(2),
+            opened: OnceCell::new(),
+        }
     }
 
     async fn open(&self) -> Result<&PostgresStore, BoxError> {

@@ -68,7 +68,11 @@ async fn what_a_role_lacks_is_named() {
     refused("permission denied for table jobs_store").await;
     run(server(), &format!("GRANT SELECT ON {schema}.jobs_store TO {role}")).await;
     refused("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE").await;
-    run(server(), &format!("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {role}")).await;
+    run(
+        server(),
+        &format!("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {role}"),
+    )
+    .await;
     refused("GRANT USAGE, UPDATE ON SEQUENCE").await;
     run(server(), &format!("GRANT USAGE, UPDATE ON ALL SEQUENCES IN SCHEMA {schema} TO {role}")).await;
     attach(&PostgresStore::open(at(&schema, &user)).await.unwrap(), 1).await;
@@ -154,7 +158,8 @@ async fn numbers_are_kept_up_to_their_limits() {
 #[tokio::test(flavor = "multi_thread")]
 async fn news_from_another_process_wake_who_waits() {
     let options = options();
-    let (here, there) = (PostgresStore::open(options.clone()).await.unwrap(), PostgresStore::open(options).await.unwrap());
+    let (here, there) =
+        (PostgresStore::open(options.clone()).await.unwrap(), PostgresStore::open(options).await.unwrap());
     attach(&here, 1).await;
     let wakeups = there.wakeups();
     let seen = wakeups.marks().work;

@@ -38,11 +38,17 @@ async fn a_killed_server_loses_nothing_that_was_acknowledged() {
 
     let report = store.run(whole).await.unwrap().value.unwrap();
     assert_eq!((report.counts.total, report.counts.ok), (2_500, 1_000));
-    let appended = append(&store, fill.unwrap().token, 1, 10..20, true).await.unwrap();
+    // What is staged is durable with the last append; what was lost before is asked for again.
+    let token = fill.unwrap().token;
+    let appended = match append(&store, token, 1, 10..20, true).await.unwrap() {
+        Appended::OutOfOrder { expected: 0 } => append(&store, token, 0, 0..20, true).await.unwrap(),
+        appended => appended,
+    };
     assert_eq!(appended, Appended::Stored { ready: 1_020, total: 20 });
     let rest = settle(&store, 1, 3, vec![done(&leases[1])], 2_000).await.unwrap();
     assert!(rest.iter().all(|lease| lease.token > last_token), "tokens grow over a restart");
-    let of = |id| numbers(&rest.iter().filter(|l| l.chunk.header.run() == Some(id)).cloned().collect::<Vec<_>>());
+    let of =
+        |id| numbers(&rest.iter().filter(|l| l.chunk.header.run() == Some(id)).cloned().collect::<Vec<_>>());
     assert_eq!(of(whole), (1_500..2_500).collect::<Vec<_>>());
     assert_eq!(of(half), (0..20).collect::<Vec<_>>());
     settle(&store, 1, 4, rest.iter().map(done).collect(), 0).await.unwrap();
@@ -59,12 +65,17 @@ async fn connections_that_were_ended_are_made_anew() {
     let (run_of, _) = fire(&store, 1, 1).await.unwrap();
     for _ in 0..3 {
         // Several connections, all idle when they are ended.
-        let looks = (0..6).map(|_| store.clone()).map(|store| tokio::spawn(async move { store.jobs().await }));
+        let looks =
+            (0..6).map(|_| store.clone()).map(|store| tokio::spawn(async move { store.jobs().await }));
         for look in looks.collect::<Vec<_>>() {
             look.await.unwrap().unwrap();
         }
-        run(&server, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                      WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'").await;
+        run(
+            &server,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                      WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'",
+        )
+        .await;
         assert!(store.run(run_of).await.unwrap().value.is_some());
         attach(&store, 1).await;
     }

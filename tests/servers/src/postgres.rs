@@ -266,7 +266,10 @@ fn await_ready(process: &mut Process, log: &Path) -> io::Result<()> {
     let begun = Instant::now();
     loop {
         let said = fs::read_to_string(log).unwrap_or_default();
-        if ["ready to accept connections", "ready to accept read-only connections"].iter().any(|text| said.contains(text)) {
+        if ["ready to accept connections", "ready to accept read-only connections"]
+            .iter()
+            .any(|text| said.contains(text))
+        {
             return Ok(());
         }
         let taken = said.contains("Address already in use");

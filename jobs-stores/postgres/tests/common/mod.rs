@@ -12,8 +12,8 @@ use std::{
 };
 
 use jobs_core::{
-    Append, Appended, Attach, BodyWriter, Cause, End, Fire, Firing, IfBusy, JobWant, Lease, Link, Node, RunId,
-    SessionId, Settle, Settlement, Store, StoreError, Token, Want,
+    Append, Appended, Attach, BodyWriter, Cause, End, Fire, Firing, IfBusy, JobWant, Lease, Link, Node,
+    RunId, SessionId, Settle, Settlement, Store, StoreError, Token, Want,
 };
 use jobs_postgres::{PostgresOptions, PostgresStore};
 use servers::postgres::{Options, Server};
