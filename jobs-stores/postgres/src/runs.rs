@@ -255,11 +255,11 @@ impl Step {
 
     /// A run that is going to be changed, locked from now on.
     pub(crate) async fn run_mut(&mut self, id: RunId) -> Done<Option<&mut Run>> {
-        let run = self.run(id).await?;
-        Ok(run.map(|run| {
+        let mut run = self.run(id).await?;
+        if let Some(run) = &mut run {
             run.changed = true;
-            run
-        }))
+        }
+        Ok(run)
     }
 
     /// A run with all that was counted of it, locked from now on. In two statements: the second sees what others have
