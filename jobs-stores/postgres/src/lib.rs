@@ -35,10 +35,12 @@
 mod calling;
 mod cells;
 mod chunks;
+mod columns;
 mod completing;
 mod connection;
 mod dead;
 mod declaring;
+mod delayed;
 mod dropped;
 mod effects;
 mod fault;
@@ -62,6 +64,7 @@ mod sessions;
 mod space;
 mod step;
 mod store;
+mod tallies;
 mod upkeep;
 
 pub use effects::{Once, OnceIn};

@@ -17,7 +17,8 @@ use crate::{
     connection::Lent,
     fault::{Done, Fault},
     jobs::Job,
-    runs::{Run, Tally},
+    runs::Run,
+    tallies::Tally,
 };
 
 /// A statement with its values.

@@ -2,17 +2,29 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
 
-mod common;
-
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
-use common::{options, run, server, unique};
-use jobs_runner::{Once, OnceIn, PostgresStore, prelude::*};
+use jobs_runner::{Once, OnceIn, PostgresOptions, PostgresStore, prelude::*};
+use servers::postgres::{Options, Server};
 use sqlx::PgPool;
+
+/// The server of this process.
+fn server() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    SERVER.get_or_init(|| match Server::start(Options::new()) {
+        Ok(server) => server,
+        Err(error) => panic!("{error}"),
+    })
+}
+
+async fn open(schema: &str) -> PostgresStore {
+    let options = PostgresOptions::from_url(&server().url()).unwrap().schema(schema);
+    PostgresStore::open(options).await.unwrap()
+}
 
 struct Fan {
     seen: Mutex<BTreeSet<u64>>,
@@ -34,7 +46,6 @@ impl Fan {
 struct Till {
     store: PostgresStore,
     pool: PgPool,
-    table: String,
 }
 
 #[cron_group("till")]
@@ -49,8 +60,7 @@ impl Till {
     async fn book(&self, cx: &JobContext, n: i64) -> Result<()> {
         let mut transaction = self.pool.begin().await?;
         if cx.once_in(&self.store, &mut transaction).await? == Once::First {
-            let sql = format!("INSERT INTO {} VALUES ($1)", self.table);
-            sqlx::query(sqlx::AssertSqlSafe(sql)).bind(n).execute(&mut *transaction).await?;
+            sqlx::query("INSERT INTO booked VALUES ($1)").bind(n).execute(&mut *transaction).await?;
             transaction.commit().await?;
         }
         if n % 2 == 0 { Err("its node was not well".into()) } else { Ok(()) }
@@ -60,7 +70,7 @@ impl Till {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_runners_share_a_run_and_work_each_item_once() {
     let group = Arc::new(Fan { seen: Mutex::default() });
-    let store = common::open().await;
+    let store = open("shared").await;
     let mut runners = Vec::new();
     for _ in 0..2 {
         let builder = Runner::builder().store(store.clone()).only(["fan.*"]).provide(group.clone());
@@ -76,22 +86,22 @@ async fn two_runners_share_a_run_and_work_each_item_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_effect_happens_once_whatever_its_handler_says() {
-    let (table, store) = (unique("public.booked"), PostgresStore::open(options()).await.unwrap());
-    run(server(), &format!("CREATE TABLE {table} (n bigint)")).await;
+    let store = open("till").await;
     let pool = PgPool::connect(&server().url()).await.unwrap();
-    let till = Till { store: store.clone(), pool: pool.clone(), table: table.clone() };
+    sqlx::query("CREATE TABLE booked (n bigint)").execute(&pool).await.unwrap();
+    let till = Till { store: store.clone(), pool: pool.clone() };
     let runner = Runner::builder().store(store).only(["till.*"]).provide(till).start().await.unwrap();
     let report = runner.run(Till::BOOK).await.unwrap().wait().await.unwrap();
     assert_eq!((report.counts.ok, report.counts.dead, report.counts.retries), (20, 0, 0));
-    let sql = format!("SELECT n FROM {table} ORDER BY n");
-    let booked: Vec<i64> = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_all(&pool).await.unwrap();
+    let booked: Vec<i64> =
+        sqlx::query_scalar("SELECT n FROM booked ORDER BY n").fetch_all(&pool).await.unwrap();
     assert_eq!(booked, (0..20).collect::<Vec<_>>());
     runner.shutdown(Duration::from_secs(5)).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_url_opens_it_in_its_namespace() {
-    let url = format!("{}?schema={}&namespace=mail", server().url(), unique("by_url"));
+    let url = format!("{}?schema=by_url&namespace=mail", server().url());
     let group = Arc::new(Fan { seen: Mutex::default() });
     let builder = Runner::builder().store(&*url).only(["fan.*"]).provide(group);
     let runner = builder.start().await.unwrap();
