@@ -215,3 +215,19 @@ async fn a_tick_that_many_fire_at_once_makes_one_run() {
     }
     assert_eq!(store.runs(jobs_core::RunFilter::new()).await.unwrap().value.len(), 10);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_may_link_ten_thousand_jobs() {
+    let store = PostgresStore::open(options()).await.unwrap();
+    let declared =
+        Declaration { text: "* * * * *".into(), tz: "UTC".into(), fingerprint: "f".into(), instant: None };
+    let link =
+        |n| Link { schedule: Some(declared.clone()), query: true, ..Link::new(format!("many.job{n}")) };
+    let links: Vec<Link> = (0..10_000).map(link).collect();
+    for session in 1..=2 {
+        let (session, node) = (SessionId(session), Node::default());
+        let attach = Attach { session, lease: LEASE, node, links: links.clone(), gone: Vec::new() };
+        assert_eq!(store.attach(attach).await.unwrap().value.schedules.len(), 10_000);
+    }
+    assert_eq!(store.jobs().await.unwrap().value.len(), 10_000);
+}
