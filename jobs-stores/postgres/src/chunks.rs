@@ -4,10 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use jobs_core::{Body, FORMAT, Header, Millis};
+use jobs_core::{Body, FORMAT, Header};
 use sqlx::{Row, postgres::PgRow};
 
 use crate::{
+    columns::{Columns, format},
     fault::{Done, Fault},
     leases::stage,
     lines::Key,
@@ -57,9 +58,6 @@ pub(crate) struct New {
     piece: Piece,
 }
 
-/// So many chunks are made ready in one statement.
-const PROMOTED: i64 = 1_000;
-
 const INSERT_READY: &str = "
     INSERT INTO ready (line, rank, number, start, count, format, stage, tracked, suspect, body, at, header)
     SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::integer[], $6::smallint[],
@@ -78,17 +76,6 @@ const INSERT_BODIES: &str = "
 const INSERT_BODY_DELAYED: &str = "
     WITH stored AS (INSERT INTO body (start, count, header, items) VALUES ($1, $2, $3, $4) RETURNING id)
     INSERT INTO delayed (ns, job, due, number, start, count, body, at) SELECT $5, $6, $7, $8, $1, $2, id, 0 FROM stored";
-const PROMOTE: &str = "
-    WITH due AS (
-        DELETE FROM delayed WHERE id = ANY (ARRAY(
-            SELECT id FROM delayed WHERE ns = $1 AND due <= $2 ORDER BY due, id LIMIT $3 FOR UPDATE SKIP LOCKED))
-        RETURNING id, job, start, count, body, at, header)
-    SELECT job, due.start, due.count, body, at, due.header, body.header AS of_body
-    FROM due LEFT JOIN body ON body.id = due.body ORDER BY due.id";
-const NEXT_DUE: &str = "
-    SELECT due FROM delayed JOIN job ON job.id = delayed.job JOIN link ON link.session = $2 AND link.job = job.name
-    WHERE delayed.ns = $1 ORDER BY due LIMIT 1";
-
 impl Step {
     /// A chunk with its header: of its own, or else of its body. The job may have another name by now.
     pub(crate) async fn read_piece(&mut self, job: i64, row: &PgRow) -> Done<Piece> {
@@ -248,29 +235,6 @@ impl Step {
         Ok(())
     }
 
-    /// Makes ready what has waited for its time.
-    pub(crate) async fn promote(&mut self) -> Done<()> {
-        loop {
-            let rows = self.all(sql!(PROMOTE, self.ns, self.now.0, PROMOTED)).await?;
-            let last = most_of(rows.len()) < PROMOTED;
-            for row in rows {
-                let job = row.try_get("job")?;
-                let piece = self.read_piece(job, &row).await?;
-                self.store(job, piece);
-            }
-            self.flush().await?;
-            if last {
-                return Ok(());
-            }
-        }
-    }
-
-    /// When the first chunk of the jobs that a session links is due that waits for its time.
-    pub(crate) async fn next_due(&mut self, session: i64) -> Done<Option<Millis>> {
-        let due = self.one(sql!(NEXT_DUE, self.ns, session)).await?;
-        due.map(|row| Ok(Millis(row.try_get(0)?))).transpose()
-    }
-
     /// So many more items of a body have ended.
     pub(crate) fn has_ended(&mut self, body: Option<i64>, items: u32) {
         if let Some(body) = body {
@@ -295,54 +259,7 @@ pub(crate) fn place(header: &Header) -> (i64, i64) {
     (header.rank(), header.number.cast_signed())
 }
 
-fn format(header: &Header) -> i16 {
-    i16::try_from(header.format).unwrap_or(i16::MAX)
-}
-
 /// The newest format that this version reads.
 pub(crate) fn newest() -> i16 {
     i16::try_from(FORMAT).unwrap_or(i16::MAX)
-}
-
-fn most_of(rows: usize) -> i64 {
-    i64::try_from(rows).unwrap_or(i64::MAX)
-}
-
-/// Rows as columns, for `unnest`.
-#[derive(Default)]
-struct Columns {
-    /// The line, or the job.
-    of: Vec<i64>,
-    ranks: Vec<i64>,
-    dues: Vec<i64>,
-    numbers: Vec<i64>,
-    starts: Vec<i64>,
-    counts: Vec<i32>,
-    formats: Vec<i16>,
-    stages: Vec<i16>,
-    tracked: Vec<bool>,
-    suspects: Vec<bool>,
-    bodies: Vec<Option<i64>>,
-    at: Vec<i32>,
-    headers: Vec<Option<String>>,
-}
-
-impl Columns {
-    fn push(&mut self, of: i64, piece: &Piece) -> Done<()> {
-        let Piece { header, part } = piece;
-        self.of.push(of);
-        self.ranks.push(header.rank());
-        self.dues.push(header.due.0);
-        self.numbers.push(header.number.cast_signed());
-        self.starts.push(header.start.cast_signed());
-        self.counts.push(part.count.cast_signed());
-        self.formats.push(format(header));
-        self.stages.push(stage(header.stage));
-        self.tracked.push(header.tracked);
-        self.suspects.push(header.suspect);
-        self.bodies.push(part.body);
-        self.at.push(part.at.cast_signed());
-        self.headers.push(if part.own { None } else { Some(serde_json::to_string(header)?) });
-        Ok(())
-    }
 }

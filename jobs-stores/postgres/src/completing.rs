@@ -5,8 +5,9 @@ use sqlx::{Row, postgres::PgRow};
 
 use crate::{
     fault::{Done, Fault},
-    runs::{Tally, key},
+    runs::key,
     step::{Step, sql},
+    tallies::Tally,
 };
 
 const DELAYED: &str = "

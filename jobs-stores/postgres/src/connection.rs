@@ -17,6 +17,9 @@ pub(crate) enum Lock {
     Read,
     /// The namespace together with others that do the same. Rows say who does what.
     Shared,
+    /// As [`Shared`](Self::Shared), and its commit does not wait for the disk: for what is begun anew if it is lost. The next
+    /// commit that waits is behind it on the disk, so it is durable whenever something is that builds on it.
+    Staging,
     /// The namespace alone: for what is rare and touches much.
     Alone,
     /// As [`Shared`](Self::Shared), and one lane or one cell alone, told by a hash.
@@ -59,19 +62,26 @@ impl Preamble {
     /// One query without values, so that it is one round trip. The last column of its last row is the clock, read when
     /// the locks are held.
     pub(crate) fn text(&self, lock: Lock, namespace: i32) -> String {
-        let begin = if matches!(lock, Lock::Read) { "BEGIN READ ONLY" } else { "BEGIN" };
+        // Whatever the database's default is: one look for who reads, and a look per statement for who writes, so that
+        // what others have committed is seen once a lock is held.
+        let begin = match lock {
+            Lock::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            _ => "BEGIN ISOLATION LEVEL READ COMMITTED",
+        };
         let locks = match lock {
             Lock::Read => String::new(),
             Lock::Alone => format!("pg_advisory_xact_lock({LOCKS}, {namespace}),"),
-            Lock::Shared => format!("pg_advisory_xact_lock_shared({LOCKS}, {namespace}),"),
+            Lock::Shared | Lock::Staging => format!("pg_advisory_xact_lock_shared({LOCKS}, {namespace}),"),
             Lock::Keyed(key) => format!(
                 "pg_advisory_xact_lock_shared({LOCKS}, {namespace}), pg_advisory_xact_lock({}, {key}),",
                 LOCKS + 1
             ),
         };
         let settings = &self.settings;
+        let durability =
+            if matches!(lock, Lock::Staging) { "SET LOCAL synchronous_commit TO off;" } else { "" };
         format!(
-            "{begin};{settings}SELECT {locks} floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS clock"
+            "{begin};{settings}{durability}SELECT {locks} floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS clock"
         )
     }
 }

@@ -18,6 +18,7 @@ impl Step {
             None => false,
         };
         let mut past = known.as_ref().map(|known| known.past.clone()).unwrap_or_default();
+        self.read_jobs(attach.links.iter().map(|link| link.job.clone()).collect()).await?;
         for link in &attach.links {
             let known = self.known_job(&link.job).await?.is_some();
             if self.gives_way(link, &attach.links, attach.session).await? {

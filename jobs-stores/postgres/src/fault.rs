@@ -93,7 +93,7 @@ fn by_code(code: &str, location: &str, message: String) -> StoreError {
                 "{message}; connect to the primary, or turn `default_transaction_read_only` off"
             ),
         },
-        "42501" => StoreError::ReadOnly { location, message: format!("{message}; {}", GRANTS) },
+        "42501" => StoreError::ReadOnly { location, message: format!("{message}; {GRANTS}") },
         "28P01" | "28000" | "3D000" => {
             let message = format!("{message}; check the user, the password and the database");
             StoreError::BadUrl { url: location, message }

@@ -12,7 +12,7 @@ use crate::{
 
 impl Step {
     pub(crate) async fn append(&mut self, append: &Append) -> Done<Appended> {
-        let Some(mut held) = self.held_fill(append.token).await? else {
+        let Some((mut held, ready)) = self.held_fill(append.token).await? else {
             return self.appended_before(append).await;
         };
         let Some(id) = held.header.run() else { return Ok(Appended::Lost) };
@@ -23,7 +23,7 @@ impl Step {
             return Ok(Appended::OutOfOrder { expected: fill.seq });
         }
         if append.seq < fill.seq {
-            return self.appended(id).await;
+            return Ok(Appended::Stored { ready, total: run.counts.total + fill.staged });
         }
         let first = run.counts.total + fill.staged;
         let header = held.header.of_found(&append.item_type, first, self.now);
@@ -53,7 +53,12 @@ impl Step {
             self.forget(&held).await?;
             self.has_ended(held.part.body, held.part.count);
         }
-        self.appended(id).await
+        let shown = match (&append.page, append.last) {
+            (Some(_), _) => found,
+            (None, true) => fill.staged + found,
+            (None, false) => 0,
+        };
+        Ok(Appended::Stored { ready: ready + shown, total: first + found })
     }
 
     /// Stores items in the run's hidden line.

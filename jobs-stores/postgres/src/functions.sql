@@ -35,7 +35,8 @@ END $$;
 CREATE FUNCTION line_1(of_ns integer, of_job bigint, of_kind smallint, of_run bigint, of_builds text, at_rank bigint,
                        at_number bigint) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
-    found_line line%ROWTYPE;
+    -- Not `line%ROWTYPE`: that may come to mean the geometric type of this name.
+    found_line record;
     -- The lines of a job that tie have one turn, so that among them the older run comes first.
     of_turn bigint;
 BEGIN
@@ -64,7 +65,7 @@ END $$;
 -- Puts a line where its first chunk stands now; one in which nothing stands is no more, unless somebody holds it.
 CREATE FUNCTION restand_1(of_line bigint) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    stands line%ROWTYPE;
+    stands record;
     first_rank bigint;
     first_number bigint;
 BEGIN
@@ -94,8 +95,13 @@ CREATE FUNCTION take_1(of_line bigint, of_session bigint, most integer, alone bo
                    header text, items bytea) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
-    stands line%ROWTYPE;
-    head ready%ROWTYPE;
+    stands record;
+    head record;
+    -- Where the last chunk stood.
+    last_rank bigint := -9223372036854775808;
+    last_number bigint := last_rank;
+    last_start bigint := last_rank;
+    last_id bigint := last_rank;
     ties boolean;
     taken integer;
     wanted integer := most;
@@ -107,13 +113,9 @@ BEGIN
     END IF;
     ties := EXISTS (SELECT FROM line AS other
         WHERE other.ns = stands.ns AND other.rank = stands.rank AND other.job <> stands.job);
-    head.rank := -9223372036854775808;
-    head.number := head.rank;
-    head.start := head.rank;
-    head.id := head.rank;
     WHILE wanted > 0 LOOP
         SELECT * INTO head FROM ready AS r
-            WHERE r.line = of_line AND (r.rank, r.number, r.start, r.id) > (head.rank, head.number, head.start, head.id)
+            WHERE r.line = of_line AND (r.rank, r.number, r.start, r.id) > (last_rank, last_number, last_start, last_id)
             ORDER BY r.rank, r.number, r.start, r.id LIMIT 1 FOR UPDATE SKIP LOCKED;
         EXIT WHEN NOT FOUND;
         exhausted := head.count <= wanted AND NOT (alone AND head.count > 1);
@@ -123,6 +125,10 @@ BEGIN
             EXIT;
         END IF;
         taken := least(wanted, head.count);
+        last_rank := head.rank;
+        last_number := head.number;
+        last_start := head.start;
+        last_id := head.id;
         DELETE FROM ready AS r WHERE r.line = of_line
             AND (r.rank, r.number, r.start, r.id) = (head.rank, head.number, head.start, head.id);
         IF taken < head.count THEN

@@ -182,7 +182,7 @@ impl Step {
             }
             End::Dead(_) if header.stage == Stage::Work => self.bury(job, &header, &part).await?,
             _ if header.attempt > 0 || header.crashes > 0 => {
-                self.forget_failures(&header, part.count).await?
+                self.forget_failures(&header, part.count).await?;
             }
             _ => {}
         }

@@ -67,9 +67,12 @@ impl Cursor {
 const SELECT: &str = "SELECT name, link, schedule, ticks FROM job WHERE id = $1";
 const INSERT: &str = "
     INSERT INTO job (ns, name, link, keep_runs, keep_ticks) VALUES ($1, $2, $3, $4, $5)
-    ON CONFLICT (ns, name) DO NOTHING";
-const UPDATE: &str =
-    "UPDATE job SET link = $2, keep_runs = $3, keep_ticks = $4, schedule = $5, ticks = $6 WHERE id = $1";
+    ON CONFLICT (ns, name) DO NOTHING RETURNING id";
+const SELECT_ALL: &str = "SELECT id, name, link, schedule, ticks FROM job WHERE ns = $1 AND name = ANY ($2)";
+const UPDATE: &str = "
+    UPDATE job SET link = u.link, keep_runs = u.keep_runs, keep_ticks = u.keep_ticks, schedule = u.schedule, ticks = u.ticks
+    FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[])
+         AS u (id, link, keep_runs, keep_ticks, schedule, ticks) WHERE job.id = u.id";
 
 impl Job {
     fn read(row: &PgRow) -> Done<Self> {
@@ -94,10 +97,26 @@ impl Step {
         Ok(())
     }
 
+    /// Reads all jobs of these names at once: a session may link ten thousand.
+    pub(crate) async fn read_jobs(&mut self, names: Vec<Arc<str>>) -> Done<()> {
+        let asked: Vec<String> = names.iter().map(ToString::to_string).collect();
+        self.no_jobs.extend(names);
+        for row in self.all(sql!(SELECT_ALL, self.ns, asked)).await? {
+            let (id, job) = (row.try_get("id")?, Job::read(&row)?);
+            self.no_jobs.remove(&job.name);
+            self.job_ids.insert(job.name.clone(), id);
+            self.jobs.insert(id, job);
+        }
+        Ok(())
+    }
+
     /// The id of the job with this name, if it is known.
     pub(crate) async fn known_job(&mut self, name: &Arc<str>) -> Done<Option<i64>> {
         if let Some(id) = self.job_ids.get(name) {
             return Ok(Some(*id));
+        }
+        if self.no_jobs.contains(name) {
+            return Ok(None);
         }
         let sql = "SELECT id FROM job WHERE ns = $1 AND name = $2";
         let Some(row) = self.one(sql!(sql, self.ns, &**name)).await? else { return Ok(None) };
@@ -114,7 +133,14 @@ impl Step {
         let link = Link::new(name.clone());
         let text = serde_json::to_string(&link)?;
         let (runs, ticks) = (i64::from(link.keep_runs), i64::from(link.keep_ticks));
-        self.execute(sql!(INSERT, self.ns, &**name, text, runs, ticks)).await?;
+        self.no_jobs.remove(name);
+        if let Some(row) = self.one(sql!(INSERT, self.ns, &**name, text, runs, ticks)).await? {
+            let id = row.try_get(0)?;
+            self.job_ids.insert(name.clone(), id);
+            self.jobs.insert(id, Job { name: name.clone(), link, schedule: None, ticks: 0 });
+            return Ok(id);
+        }
+        // Another one was quicker.
         self.lock_jobs(vec![name.to_string()]).await?;
         self.job_ids.get(name).copied().ok_or(Fault::Missing("a job that was just made"))
     }
@@ -130,9 +156,7 @@ impl Step {
 
     /// A job that is going to be changed. It is locked, or the namespace is held alone.
     pub(crate) async fn job_mut(&mut self, id: i64) -> Done<&mut Job> {
-        if !self.dirty_jobs.contains(&id) {
-            self.dirty_jobs.push(id);
-        }
+        self.dirty_jobs.insert(id);
         self.job(id).await
     }
 
@@ -200,15 +224,21 @@ impl Step {
         Ok(())
     }
 
-    /// Writes the jobs that were changed.
+    /// Writes the jobs that were changed, all at once.
     pub(crate) async fn write_jobs(&mut self) -> Done<()> {
+        let (mut ids, mut links, mut schedules) = (Vec::<i64>::new(), Vec::new(), Vec::new());
+        let (mut runs, mut kept, mut ticks) = (Vec::<i64>::new(), Vec::<i64>::new(), Vec::new());
         for id in std::mem::take(&mut self.dirty_jobs) {
             let Some(job) = self.jobs.get(&id) else { continue };
-            let schedule = job.schedule.as_ref().map(serde_json::to_string).transpose()?;
-            let link = serde_json::to_string(&job.link)?;
-            let (runs, ticks) = (i64::from(job.link.keep_runs), i64::from(job.link.keep_ticks));
-            let statement = sql!(UPDATE, id, link, runs, ticks, schedule, job.ticks);
-            self.execute(statement).await?;
+            ids.push(id);
+            links.push(serde_json::to_string(&job.link)?);
+            runs.push(job.link.keep_runs.into());
+            kept.push(job.link.keep_ticks.into());
+            schedules.push(job.schedule.as_ref().map(serde_json::to_string).transpose()?);
+            ticks.push(job.ticks);
+        }
+        if !ids.is_empty() {
+            self.execute(sql!(UPDATE, ids, links, runs, kept, schedules, ticks)).await?;
         }
         Ok(())
     }

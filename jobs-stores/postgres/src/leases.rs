@@ -95,10 +95,13 @@ mod select {
     }
     pub(super) const NAMED: &str = leases!("session = $1 AND token = ANY ($2)");
     pub(super) const ALL: &str = leases!("session = $1");
-    /// The lease of a fill item, and its run.
+    /// The lease of a fill item, its run, and how many items of its job are ready; beyond a hundred thousand chunks nobody
+    /// asks how many more.
     pub(super) const FILL: &str = "
         SELECT run.*, session, token, lease.start, lease.count, body, at, header, NULL::text AS of_body, granted_at, open,
-               settled
+               settled, (SELECT coalesce(sum(count), 0)::bigint FROM (
+                   SELECT ready.count FROM line JOIN ready ON ready.line = line.id
+                   WHERE line.job = run.job AND line.rank IS NOT NULL LIMIT 100000) AS r) AS ready
         FROM lease JOIN run ON run.id = lease.number WHERE token = $1 AND lease.stage = 0 AND run.ns = $2 FOR UPDATE";
 }
 
@@ -126,13 +129,13 @@ impl Step {
         self.read_held(rows).await
     }
 
-    /// The lease of a fill item, locked, and its run too.
-    pub(crate) async fn held_fill(&mut self, token: Token) -> Done<Option<Held>> {
+    /// The lease of a fill item, locked, and its run too; and how many items of its job are ready.
+    pub(crate) async fn held_fill(&mut self, token: Token) -> Done<Option<(Held, u64)>> {
         let rows = self.all(sql!(select::FILL, token.0.cast_signed(), self.ns)).await?;
-        if let Some(row) = rows.first() {
-            self.know_run(row)?;
-        }
-        Ok(self.read_held(rows).await?.into_values().next())
+        let Some(row) = rows.first() else { return Ok(None) };
+        self.know_run(row)?;
+        let ready = unsigned(row, "ready")?;
+        Ok(self.read_held(rows).await?.into_values().next().map(|held| (held, ready)))
     }
 
     async fn read_held(&mut self, rows: Vec<PgRow>) -> Done<BTreeMap<Token, Held>> {

@@ -8,8 +8,9 @@ use sqlx::{Row, postgres::PgRow};
 use crate::{
     fault::Done,
     jobs::Cursor,
-    runs::{Run, Tally, key},
+    runs::{Run, key},
     step::{Step, most, sql, unsigned},
+    tallies::Tally,
 };
 
 const JOBS: &str = "

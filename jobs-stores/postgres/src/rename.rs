@@ -1,9 +1,9 @@
 //! A job under a new name, and a deploy that takes the name back.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use jobs_core::{Link, SessionId, pause_cell};
-use sqlx::Row;
+use sqlx::{Row, postgres::PgRow};
 
 use crate::{
     fault::Done,
@@ -31,6 +31,7 @@ impl Step {
     pub(crate) async fn rename(&mut self, link: &Link) -> Done<()> {
         let Some(was) = link.was.as_ref().filter(|was| **was != link.job) else { return Ok(()) };
         self.forget_new_name(&link.job).await?;
+        self.renamed().await?.insert(was.to_string(), link.job.clone());
         self.execute(sql!(RENAME, self.ns, &**was, &*link.job)).await?;
         self.move_job(was, &link.job).await
     }
@@ -56,12 +57,23 @@ impl Step {
     }
 
     async fn new_name(&mut self, was: &str) -> Done<Option<Arc<str>>> {
-        let row = self.one(sql!("SELECT name FROM renamed WHERE ns = $1 AND was = $2", self.ns, was)).await?;
-        row.map(|row| Ok(row.try_get::<&str, _>(0)?.into())).transpose()
+        Ok(self.renamed().await?.get(was).cloned())
+    }
+
+    /// All that were renamed, by their former names: there are few.
+    async fn renamed(&mut self) -> Done<&mut HashMap<String, Arc<str>>> {
+        if self.renamed.is_none() {
+            let rows = self.all(sql!("SELECT was, name FROM renamed WHERE ns = $1", self.ns)).await?;
+            let read = |row: &PgRow| Ok((row.try_get(0)?, row.try_get::<&str, _>(1)?.into()));
+            self.renamed = Some(rows.iter().map(read).collect::<Done<_>>()?);
+        }
+        Ok(self.renamed.get_or_insert_default())
     }
 
     async fn forget_new_name(&mut self, was: &str) -> Done<()> {
-        self.execute(sql!("DELETE FROM renamed WHERE ns = $1 AND was = $2", self.ns, was)).await?;
+        if self.renamed().await?.remove(was).is_some() {
+            self.execute(sql!("DELETE FROM renamed WHERE ns = $1 AND was = $2", self.ns, was)).await?;
+        }
         Ok(())
     }
 
@@ -94,6 +106,7 @@ impl Step {
         // All that is remembered says the old name.
         self.jobs.clear();
         self.job_ids.clear();
+        self.no_jobs.clear();
         self.runs.clear();
         self.rename_pause(&pause_cell(was), &pause_cell(name)).await?;
         self.marks.work += 1;

@@ -29,41 +29,43 @@ enum Found {
     Store(u32),
 }
 
-/// Brings a schema to the newest version. Under a lock, so that of many nodes that start at once one does it, and the
-/// others wait for it.
+/// Brings a schema to the newest version. In one transaction: behind a pooler, what follows it may be on another
+/// connection.
 pub(crate) async fn prepare(conn: &mut PgConnection, schema: &str, location: &str) -> Done<()> {
-    check_server(conn).await?;
-    if let Found::Store(VERSION) = examine(conn, schema, location).await? {
-        check_writable(conn, location).await?;
-        return check_grants(conn, schema, location).await;
+    let mut transaction = conn.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+    check_server(&mut transaction).await?;
+    let found = examine(&mut transaction, schema, location).await?;
+    check_writable(&mut transaction, location).await?;
+    if !matches!(found, Found::Store(VERSION)) {
+        migrate(&mut transaction, schema, location).await?;
     }
-    check_writable(conn, location).await?;
-    migrate(conn, schema, location).await?;
-    check_grants(conn, schema, location).await
+    check_grants(&mut transaction, schema, location).await?;
+    transaction.commit().await?;
+    Ok(())
 }
 
+/// Goes the steps that are missing. Under a lock, so that of many nodes that start at once one does it, and the others
+/// wait for it.
 async fn migrate(conn: &mut PgConnection, schema: &str, location: &str) -> Done<()> {
-    let mut transaction = conn.begin().await?;
     let millis = PATIENCE.as_millis();
     let patience = format!("SET LOCAL lock_timeout = {millis}; SET LOCAL statement_timeout = {millis}");
-    raw_sql(AssertSqlSafe(patience)).execute(&mut *transaction).await?;
-    raw_sql(AssertSqlSafe(migration_lock(schema))).execute(&mut *transaction).await?;
+    raw_sql(AssertSqlSafe(patience)).execute(&mut *conn).await?;
+    raw_sql(AssertSqlSafe(migration_lock(schema))).execute(&mut *conn).await?;
     // Another node may have done it meanwhile.
-    let seen = match examine(&mut transaction, schema, location).await? {
+    let seen = match examine(conn, schema, location).await? {
         Found::Nothing => {
-            make(&mut transaction, schema).await?;
+            make(conn, schema).await?;
             0
         }
         Found::Store(version) => version,
     };
     let path = format!("SET LOCAL search_path TO \"{schema}\"");
-    raw_sql(AssertSqlSafe(path)).execute(&mut *transaction).await?;
+    raw_sql(AssertSqlSafe(path)).execute(&mut *conn).await?;
     for step in MIGRATIONS.iter().skip(seen as usize) {
-        raw_sql(*step).execute(&mut *transaction).await?;
+        raw_sql(*step).execute(&mut *conn).await?;
     }
     let version = format!("UPDATE jobs_store SET schema = {VERSION}");
-    raw_sql(AssertSqlSafe(version)).execute(&mut *transaction).await?;
-    transaction.commit().await?;
+    raw_sql(AssertSqlSafe(version)).execute(conn).await?;
     Ok(())
 }
 

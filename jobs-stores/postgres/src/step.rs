@@ -1,7 +1,7 @@
 //! One operation in its transaction.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -17,7 +17,8 @@ use crate::{
     connection::Lent,
     fault::{Done, Fault},
     jobs::Job,
-    runs::{Run, Tally},
+    runs::Run,
+    tallies::Tally,
 };
 
 /// A statement with its values.
@@ -42,8 +43,12 @@ pub(crate) struct Step {
     pub(crate) pauses: Option<Arc<Vec<(String, Cell)>>>,
     pub(crate) jobs: BTreeMap<i64, Job>,
     pub(crate) job_ids: HashMap<Arc<str>, i64>,
+    /// Names that no job has.
+    pub(crate) no_jobs: HashSet<Arc<str>>,
+    /// What jobs are called now, by their former names; none while nobody has asked.
+    pub(crate) renamed: Option<HashMap<String, Arc<str>>>,
     /// The jobs that were changed.
-    pub(crate) dirty_jobs: Vec<i64>,
+    pub(crate) dirty_jobs: BTreeSet<i64>,
     /// Runs that are locked, and the changed ones still to be written.
     pub(crate) runs: BTreeMap<RunId, Run>,
     /// What is still to be counted.
@@ -73,7 +78,9 @@ impl Step {
             pauses: None,
             jobs: BTreeMap::new(),
             job_ids: HashMap::new(),
-            dirty_jobs: Vec::new(),
+            no_jobs: HashSet::new(),
+            renamed: None,
+            dirty_jobs: BTreeSet::new(),
             runs: BTreeMap::new(),
             tallies: BTreeMap::new(),
             new: Vec::new(),

@@ -190,7 +190,10 @@ impl Store for PostgresStore {
     }
 
     fn append(&self, append: Append) -> StoreResult<'_, Appended> {
-        call!(self, Lock::Shared, append, |step, append| step.append(append))
+        // What is staged is nobody's before the last append: lost with the server, its query begins anew, uncharged.
+        let staged = append.page.is_none() && !append.last;
+        let lock = if staged { Lock::Staging } else { Lock::Shared };
+        call!(self, lock, append, |step, append| step.append(append))
     }
 
     fn settle(&self, settle: Settle) -> StoreResult<'_, Settled> {

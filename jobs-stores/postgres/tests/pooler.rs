@@ -49,11 +49,21 @@ fn every(nth: usize, from: usize) {
 }
 
 #[test]
-fn a_part_of_the_rules() {
-    every(16, 0);
+fn a_quarter_of_half_the_rules() {
+    every(8, 0);
 }
 
 #[test]
-fn another_part_of_the_rules() {
-    every(16, 7);
+fn the_second_quarter_of_half_the_rules() {
+    every(8, 2);
+}
+
+#[test]
+fn the_third_quarter_of_half_the_rules() {
+    every(8, 4);
+}
+
+#[test]
+fn the_last_quarter_of_half_the_rules() {
+    every(8, 6);
 }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use servers::{
+    pgbouncer, postgres,
     proxy::Proxy,
     redis::{Options, Server},
 };
@@ -93,4 +94,25 @@ fn a_proxy_passes_on_stalls_delays_cuts_and_refuses() {
     assert_eq!(open.read(&mut [0; 7]).unwrap_or(0), 0, "it was cut");
     proxy.refuse(true);
     assert!(matches!(say(proxy.port(), "PING").as_deref(), Err(_) | Ok("")), "it is refused");
+}
+
+#[test]
+fn a_postgres_that_is_killed_with_its_children_comes_back() {
+    let mut server = postgres::Server::start(postgres::Options::new()).unwrap();
+    let (port, folder) = (server.port(), server.folder().to_owned());
+    let open = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    server.kill();
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "it is gone");
+    drop(open);
+    server.restart().unwrap();
+    let pooler = pgbouncer::Pooler::start(&server, 2).unwrap();
+    assert!(TcpStream::connect(("127.0.0.1", pooler.port())).is_ok());
+    drop(server);
+    assert!(!folder.exists(), "its data are gone");
+}
+
+#[test]
+fn a_parameter_of_postgres_that_is_wrong_is_told() {
+    let error = postgres::Server::start(postgres::Options::new().setting("fsync", "perhaps")).unwrap_err();
+    assert!(error.to_string().contains("ended at once"), "{error}");
 }
