@@ -403,3 +403,26 @@ pub struct JobStats {
     /// Items that are dead.
     pub dead: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_counted_elsewhere_is_added_as_if_it_was_counted_here() {
+        let failures: Vec<Failure> = (0..40)
+            .map(|n| Failure::new(FailureKind::Error, format!("no {}", n % 36), Timestamp::UNIX_EPOCH))
+            .collect();
+        let count = |failures: &[Failure]| {
+            let mut groups = Vec::new();
+            for failure in failures {
+                ErrorGroup::count_in(&mut groups, ItemId::new(1, 0), failure);
+            }
+            groups
+        };
+        let mut added = count(&failures[..20]);
+        count(&failures[20..]).into_iter().for_each(|group| ErrorGroup::add(&mut added, group));
+        assert_eq!(added, count(&failures));
+        assert_eq!(added.len(), ErrorGroup::MAX);
+    }
+}

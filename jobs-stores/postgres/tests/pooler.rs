@@ -49,21 +49,21 @@ fn every(nth: usize, from: usize) {
 }
 
 #[test]
-fn a_quarter_of_half_the_rules() {
-    every(8, 0);
+fn a_part_of_the_rules() {
+    every(16, 0);
 }
 
 #[test]
-fn the_second_quarter_of_half_the_rules() {
-    every(8, 2);
+fn a_second_part_of_the_rules() {
+    every(16, 4);
 }
 
 #[test]
-fn the_third_quarter_of_half_the_rules() {
-    every(8, 4);
+fn a_third_part_of_the_rules() {
+    every(16, 8);
 }
 
 #[test]
-fn the_last_quarter_of_half_the_rules() {
-    every(8, 6);
+fn a_fourth_part_of_the_rules() {
+    every(16, 12);
 }
