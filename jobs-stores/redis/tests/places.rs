@@ -13,7 +13,7 @@ use std::{
 };
 
 use common::{append, ask, attach, filled, fire, refused, server, settle};
-use jobs_core::{RunFilter, Store, StoreError};
+use jobs_core::{Beat, Millis, RunFilter, SessionId, Settlement, Store, StoreError};
 use jobs_redis::{RedisOptions, RedisStore};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use servers::redis::{Options, Server, Tls};
@@ -100,8 +100,12 @@ async fn a_full_server_says_so_settles_all_the_same_and_goes_on_when_there_is_ro
         assert!(matches!(error, StoreError::Full { .. }), "{error}");
     }
     assert_eq!(store.run(run).await.unwrap().value.unwrap().counts.total, 1_000, "it is read all the same");
+    let half = Settlement { to: 500, ..common::done(&leases[0]) };
+    settle(&store, 1, 2, vec![half], 0).await.unwrap();
+    let beat = Beat { session: SessionId(1), held: None, as_of: Millis::MAX, reconnected: false };
+    assert!(store.beat(beat).await.unwrap().value.alive, "what keeps it alive and makes room is done");
     let _: () = ask(&server.url(), &["CONFIG", "SET", "maxmemory", "0"]);
-    settle(&store, 1, 2, leases.iter().map(common::done).collect(), 0).await.unwrap();
+    settle(&store, 1, 3, leases.iter().map(common::done).collect(), 0).await.unwrap();
     append(&store, fill, 0, 0..1_000, true).await.unwrap();
     let runs = store.runs(RunFilter::new()).await.unwrap().value;
     let counts: Vec<_> = runs.iter().map(|run| (run.counts.total, run.counts.ok)).collect();

@@ -7,6 +7,7 @@ local session = session_of(ask.session)
 if not session then
     return answer({ 0 })
 end
+even_if_full()
 -- One that was not heard of for a lease was cut off, whatever it says.
 local renewed = not is_alive(session)
 if ask.reconnected or renewed then

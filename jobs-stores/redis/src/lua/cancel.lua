@@ -61,6 +61,7 @@ local function cancel_found(line)
     drop_line(line)
 end
 
+even_if_full()
 set(run, 'cancelled', '1')
 call('SADD', PREFIX .. 'cancels', run.id)
 -- What was found so far is dropped; the fill item ends when it is settled.

@@ -39,6 +39,7 @@ elseif run.over then
 elseif not all_ended(run) then
     return answer({ 'open' })
 end
+even_if_full()
 set(run, 'over', verdict(run))
 set(run, 'over_at', text(now))
 call('ZADD', key('jf', run.job), number(), run.id)

@@ -5,6 +5,7 @@ if not session then
     drop_owned(ask.session)
     return answer({})
 end
+even_if_full()
 for _, token in ipairs(tokens_of(session.id)) do
     give_back(held(session.id, token))
 end

@@ -7,6 +7,7 @@ local before = cell_of(name)
 if before then
     return answer({ before.value })
 end
+even_if_full()
 local removed = 0
 for _, item in ipairs(ask.items) do
     local found = call('HGET', key('x', item), 'chunk')

@@ -51,6 +51,7 @@ local function each(of, prune)
     end
 end
 
+even_if_full()
 prune_cells()
 each('overfull', prune_history)
 each('with_dead', prune_dead)

@@ -45,6 +45,7 @@ local function bury_undecodable(line)
     end
 end
 
+even_if_full()
 local expired = call('ZRANGEBYSCORE', PREFIX .. 'sessions', '-inf', '(' .. text(now))
 table.sort(expired)
 for _, id in ipairs(expired) do

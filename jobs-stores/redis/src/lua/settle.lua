@@ -55,6 +55,7 @@ local function settle_one(session, settlement, ended)
     return #stretches > 0
 end
 
+even_if_full()
 local session = session_of(ask.session)
 local lost, ended = {}, {}
 if not session then

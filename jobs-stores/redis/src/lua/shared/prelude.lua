@@ -57,6 +57,12 @@ local function mark(what)
     marks[what] = true
 end
 
+-- What makes room, or keeps a session alive, is done by a server that is full as well: it refuses the first write of a
+-- script that may take room, and none of those that follow one that takes none.
+local function even_if_full()
+    call('DEL', PREFIX .. 'full')
+end
+
 -- Counters that change in this step, by key and field; they are written once, at its end or before they are read.
 local counted = {}
 local function add(of, field, n)
