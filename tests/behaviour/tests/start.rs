@@ -305,18 +305,6 @@ async fn a_store_that_does_not_open_is_a_problem_and_shows_no_password() {
 }
 
 #[tokio::test]
-async fn a_store_whose_feature_is_off_names_the_feature() {
-    for (url, name) in [("redis://h", "redis"), ("rediss://h", "redis"), ("postgres://h/d", "postgres")] {
-        let error = refused(Runner::builder().only(["plain.*"]).store(url)).await;
-        let [StartProblem::Store(StoreError::MissingFeature { feature })] = error.problems() else {
-            panic!("{error}")
-        };
-        assert_eq!(*feature, name);
-        assert!(error.to_string().contains(name), "{error}");
-    }
-}
-
-#[tokio::test]
 async fn all_problems_come_at_once_in_the_order_of_files() {
     let error = refused(
         Runner::builder()
