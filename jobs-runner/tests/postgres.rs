@@ -69,6 +69,9 @@ impl Till {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_runners_share_a_run_and_work_each_item_once() {
+    if !servers::is_wanted("postgres") {
+        return;
+    }
     let group = Arc::new(Fan { seen: Mutex::default() });
     let store = open("shared").await;
     let mut runners = Vec::new();
@@ -86,6 +89,9 @@ async fn two_runners_share_a_run_and_work_each_item_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_effect_happens_once_whatever_its_handler_says() {
+    if !servers::is_wanted("postgres") {
+        return;
+    }
     let store = open("till").await;
     let pool = PgPool::connect(&server().url()).await.unwrap();
     sqlx::query("CREATE TABLE booked (n bigint)").execute(&pool).await.unwrap();
@@ -101,6 +107,9 @@ async fn an_effect_happens_once_whatever_its_handler_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_url_opens_it_in_its_namespace() {
+    if !servers::is_wanted("postgres") {
+        return;
+    }
     let url = format!("{}?schema=by_url&namespace=mail", server().url());
     let group = Arc::new(Fan { seen: Mutex::default() });
     let builder = Runner::builder().store(&*url).only(["fan.*"]).provide(group);

@@ -57,6 +57,9 @@ async fn until(events: &mut Events, wanted: impl Fn(&Event) -> bool) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_is_worked_off_by_the_runners_on_one_server_and_is_there_after_a_restart() {
+    if !servers::is_wanted("redis") {
+        return;
+    }
     let server = Server::start(Options::new()).unwrap();
     let url = format!("{}/3?namespace=mail", server.url());
     let sums = Arc::new(Sums::default());
@@ -75,6 +78,9 @@ async fn a_run_is_worked_off_by_the_runners_on_one_server_and_is_there_after_a_r
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_of_the_programs_own_is_a_store() {
+    if !servers::is_wanted("redis") {
+        return;
+    }
     let server = Server::start(Options::new()).unwrap();
     let client = redis::Client::open(server.url()).unwrap();
     let manager: ConnectionManager = client.get_connection_manager().await.unwrap();
@@ -88,6 +94,9 @@ async fn a_connection_of_the_programs_own_is_a_store() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_killed_in_the_middle_of_a_run_loses_none_of_it() {
+    if !servers::is_wanted("redis") {
+        return;
+    }
     let mut server = Server::start(Options::new().appendfsync("always")).unwrap();
     let sums = Arc::new(Sums { takes: Duration::from_millis(5), ..Sums::default() });
     let runner = start(&*server.url(), &sums).await;
@@ -106,6 +115,9 @@ async fn a_server_that_is_killed_in_the_middle_of_a_run_loses_none_of_it() {
 
 #[tokio::test]
 async fn a_server_that_does_not_answer_is_a_problem_at_start() {
+    if !servers::is_wanted("redis") {
+        return;
+    }
     let port = servers::port::free().unwrap();
     let url = format!("redis://me:secret@127.0.0.1:{port}");
     let starting = Runner::builder().store(&*url).only(["sums.*"]).provide(Sums::default()).start().await;

@@ -9,3 +9,10 @@ pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod redis;
+
+/// Whether tests are to be run on this store. All are, unless `JOBS_TEST_STORES=memory,sqlite` asks for some, on purpose.
+#[must_use]
+pub fn is_wanted(store: &str) -> bool {
+    let wanted = std::env::var("JOBS_TEST_STORES").unwrap_or_default();
+    wanted.is_empty() || wanted.split(',').any(|wanted| wanted.trim() == store)
+}

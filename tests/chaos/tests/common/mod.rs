@@ -8,11 +8,8 @@ use chaos::{
 };
 
 /// Plays a scenario in its short form, and demands that every promise was kept.
-///
-/// `JOBS_TEST_STORES=memory,sqlite` plays on fewer stores, on purpose.
 pub(crate) async fn clean(store: Kind, name: &str) {
-    let wanted = std::env::var("JOBS_TEST_STORES").unwrap_or_default();
-    if !wanted.is_empty() && !wanted.split(',').any(|wanted| wanted.trim() == store.name()) {
+    if !servers::is_wanted(store.name()) {
         return;
     }
     let program = Path::new(env!("CARGO_BIN_EXE_chaos"));
