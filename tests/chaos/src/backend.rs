@@ -76,6 +76,14 @@ impl Backend {
         })
     }
 
+    /// A server of Redis that syncs what was written once a second.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn synced_every_second() -> Result<Self> {
+        Ok(Self::Redis(redis::Server::start(redis::Options::new().appendfsync("everysec"))?))
+    }
+
     /// What processes connect to.
     #[must_use]
     pub fn url(&self) -> String {

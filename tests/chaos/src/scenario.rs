@@ -76,7 +76,7 @@ type Played = for<'a> fn(&'a Play<'a>) -> Pin<Box<dyn Future<Output = Result<Out
 type On = fn(Kind) -> bool;
 
 /// Every scenario: its name, the stores that it is for, and how it is played.
-const ALL: [(&str, On, Played); 19] = [
+const ALL: [(&str, On, Played); 20] = [
     ("kill", any, |play| Box::pin(kill::alone(play))),
     ("kill4", any, |play| Box::pin(kill::among_four(play))),
     ("pages", any, |play| Box::pin(pages::play(play))),
@@ -86,6 +86,7 @@ const ALL: [(&str, On, Played); 19] = [
     ("stop", any, |play| Box::pin(stop::outside(play))),
     ("commit", a_file, |play| Box::pin(stop::inside_a_commit(play))),
     ("server", a_server, |play| Box::pin(server::killed(play))),
+    ("everysec", redis, |play| Box::pin(server::killed_unsynced(play))),
     ("cut", a_server, |play| Box::pin(server::cut(play))),
     ("outage", a_server, |play| Box::pin(outage::play(play))),
     ("partition", a_server, |play| Box::pin(partition::play(play))),

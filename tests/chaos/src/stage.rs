@@ -41,7 +41,15 @@ impl Stage {
     /// # Errors
     /// If the store cannot be made.
     pub async fn new(program: &Path, kind: Kind, orders: Orders) -> Result<Self> {
-        let (directory, backend) = (tempfile::tempdir()?, Backend::start(kind)?);
+        Self::on(program, Backend::start(kind)?, orders).await
+    }
+
+    /// The same on a store that is there.
+    ///
+    /// # Errors
+    /// If it cannot be connected to.
+    pub async fn on(program: &Path, backend: Backend, orders: Orders) -> Result<Self> {
+        let directory = tempfile::tempdir()?;
         let store = backend.url();
         let logs = directory.path().join("logs");
         std::fs::create_dir(&logs)?;

@@ -58,6 +58,11 @@ async fn a_server_killed_and_started_again_loses_nothing() {
 }
 
 #[tokio::test]
+async fn a_server_that_syncs_once_a_second_loses_nothing_either_when_it_is_killed() {
+    clean("everysec").await;
+}
+
+#[tokio::test]
 async fn connections_that_are_cut_repeat_nothing_that_was_settled() {
     clean("cut").await;
 }

@@ -6,6 +6,7 @@ use jobs_runner::prelude::*;
 
 use super::{Outcome, Play};
 use crate::{
+    backend::Backend,
     oracle::Fault,
     process::Process,
     record,
@@ -29,7 +30,17 @@ pub(super) fn hits(stage: &mut Stage, all: &[Process]) {
 
 /// Killed and started again, sooner or later than the leases of the processes end.
 pub(super) async fn killed(play: &Play<'_>) -> Result<Outcome> {
-    let mut stage = Stage::new(play.program, play.store, orders()).await?;
+    kill("server", play, Backend::start(play.store)?).await
+}
+
+/// The same of a server of Redis that syncs once a second. What it has written before it answers is the kernel's to keep,
+/// so without a power failure nothing is lost either.
+pub(super) async fn killed_unsynced(play: &Play<'_>) -> Result<Outcome> {
+    kill("everysec", play, Backend::synced_every_second()?).await
+}
+
+async fn kill(name: &'static str, play: &Play<'_>, backend: Backend) -> Result<Outcome> {
+    let mut stage = Stage::on(play.program, backend, orders()).await?;
     let all = stage.start_all(PROCESSES).await?;
     let until = Instant::now() + Duration::from_secs(play.seconds);
     while Instant::now() < until {
@@ -42,7 +53,7 @@ pub(super) async fn killed(play: &Play<'_>) -> Result<Outcome> {
             stage.busy_until_it_works("chaos.load", process, 20).await?;
         }
     }
-    concluded("server", play, stage, all).await
+    concluded(name, play, stage, all).await
 }
 
 /// Cut again and again, while the server goes on.

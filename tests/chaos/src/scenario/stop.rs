@@ -14,41 +14,40 @@ use crate::{
     worker::{LEASE, Orders},
 };
 
-/// Two processes at work.
-async fn two(play: &Play<'_>) -> Result<(Stage, [Process; 2])> {
-    let orders = Orders { items: 4_000, work: 20_000, concurrency: 20, ticks: true, ..Orders::default() };
-    let stage = Stage::new(play.program, play.store, orders).await?;
-    let both = [stage.start().await?, stage.start().await?];
-    Ok((stage, both))
+/// Works on runs of some thousand items, and on a tick each second.
+fn orders() -> Orders {
+    Orders { items: 4_000, work: 20_000, concurrency: 20, ticks: true, ..Orders::default() }
 }
 
-/// Stopped anywhere but in a commit: the other one takes over.
+/// Stopped anywhere but in a commit: the other three take over.
 pub(super) async fn outside(play: &Play<'_>) -> Result<Outcome> {
-    let (mut stage, [stopped, other]) = two(play).await?;
+    let mut stage = Stage::new(play.program, play.store, orders()).await?;
+    let (stopped, mut others) = (stage.start().await?, stage.start_all(3).await?);
     let rounds = play.faults.min(if play.short { 3 } else { 20 });
     let mut counted = 0;
     while counted < rounds {
         stage.busy_until_it_works("chaos.load", &stopped, fastrand::u64(20..200)).await?;
         let fault = stopped.stop()?;
-        let taken = taken_over(&stage, &fault, &other).await;
+        let taken = taken_over(&stage, &fault, &others).await;
         stopped.signal(Signal::CONT)?;
         if taken? {
             stage.suffered(fault);
             counted += 1;
         }
     }
-    let (verdict, _) = stage.conclude(vec![stopped, other]).await?;
+    others.push(stopped);
+    let (verdict, _) = stage.conclude(others).await?;
     let hits = verdict.kills;
     Ok(Outcome::new("stop", play, verdict).demand(hits > 0, || "no stop hit anything in flight".to_owned()))
 }
 
-/// Whether the other process takes over what was held. It does not if the first happened to be stopped inside a commit:
+/// Whether the other processes take over what was held. It does not if the first happened to be stopped inside a commit:
 /// then all that share the file wait for it, and not even a tick fires.
-async fn taken_over(stage: &Stage, fault: &Fault, other: &Process) -> Result<bool> {
+async fn taken_over(stage: &Stage, fault: &Fault, others: &[Process]) -> Result<bool> {
     let deadline = Instant::now() + PATIENCE;
     let (mut facts, mut since) = (0, Instant::now());
     while !stage.has_recovered(fault)? {
-        let seen = stage.facts(std::slice::from_ref(other))?;
+        let seen = stage.facts(others)?;
         if seen != facts {
             (facts, since) = (seen, Instant::now());
         }
@@ -65,7 +64,8 @@ async fn taken_over(stage: &Stage, fault: &Fault, other: &Process) -> Result<boo
 
 /// Stopped inside a commit: all that share the file wait, say so, and lose nothing; whether it goes on or dies.
 pub(super) async fn inside_a_commit(play: &Play<'_>) -> Result<Outcome> {
-    let (mut stage, [mut stopped, other]) = two(play).await?;
+    let mut stage = Stage::new(play.program, play.store, orders()).await?;
+    let (mut stopped, other) = (stage.start().await?, stage.start().await?);
     let mut wrong = Vec::new();
     for round in 0..if play.short { 2 } else { 6 } {
         stage.busy_until_it_works("chaos.load", &stopped, 50).await?;
