@@ -87,7 +87,7 @@ impl Shared {
                 Ok(committed) => return Ok(self.tell(space, committed)),
                 Err(fault) => fault,
             };
-            if fault.is_disconnected() {
+            if fault.is_disconnected() || matches!(fault, Fault::Unsure) {
                 self.spaces.forget_ids();
             }
             let again = fault.is_conflict() || fault.is_disconnected();
@@ -122,7 +122,7 @@ impl Shared {
         let Step { conn, now, marks, dropped, .. } = step;
         match done {
             Ok(value) => {
-                conn.commit().await?;
+                conn.commit().await.map_err(Fault::of_commit)?;
                 Ok(Committed { now, value, marks, dropped })
             }
             // The connection is as good as it was.

@@ -21,6 +21,10 @@ pub(crate) enum Fault {
     /// The deadline of the call has passed.
     #[error("no answer within {0} ms")]
     Late(u128),
+    /// The connection was lost while a transaction was committed: it was done, or not. Done again by itself, some
+    /// operations would be answered otherwise, so whoever asked has to know.
+    #[error("the connection was lost in a commit, which was done or not")]
+    Unsure,
     /// What the contract has a name for already.
     #[error(transparent)]
     Told(#[from] StoreError),
@@ -55,12 +59,17 @@ impl Fault {
         }
     }
 
+    /// The same, of a commit.
+    pub(crate) fn of_commit(self) -> Self {
+        if self.is_disconnected() { Self::Unsure } else { self }
+    }
+
     /// The same as the contract calls it. `location`: the server and the schema, without a password.
     pub(crate) fn told(self, location: &str) -> StoreError {
         let code = self.code().map(str::to_owned);
         let message = match self {
             Self::Told(error) => return error,
-            Self::Late(_) => return unreachable(location, &self.to_string()),
+            Self::Late(_) | Self::Unsure => return unreachable(location, &self.to_string()),
             Self::Sql(Error::Database(ref error)) => error.message().to_owned(),
             Self::Sql(Error::PoolClosed) => {
                 return StoreError::Backend("the pool of connections is closed".into());
