@@ -6,19 +6,17 @@ mod common;
 
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicI64, AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
-use common::{JOB, LEASE, done, filled, options};
+use common::{JOB, LEASE, done, filled, options, server, unique};
 use jobs_core::{
     Attach, Cause, Declaration, End, Failure, FailureKind, Fire, Firing, IfBusy, JobWant, Lease, Link,
     Millis, Node, RunState, SessionId, Settle, Settlement, Store, Trigger, Verdict, Want,
 };
-use jobs_postgres::PostgresStore;
+use jobs_postgres::{PostgresOptions, PostgresStore};
+use servers::proxy::Proxy;
 
 const WORKERS: u64 = 8;
 /// No test waits longer.
@@ -122,42 +120,42 @@ async fn what_many_lease_and_settle_at_once_is_done_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_over_all_sessions_is_exact() {
-    const LIMIT: i64 = 5;
-    let store = PostgresStore::open(options()).await.unwrap();
+    const LIMIT: u32 = 5;
+    let schema = unique("test");
+    let by = |port| PostgresOptions::from_url(&server().url_through(port)).unwrap().schema(&*schema);
+    let store = PostgresStore::open(by(server().port())).await.unwrap();
+    // Half of them are so far away that others lease between their count and what they take.
+    let far = Proxy::start(server().port()).unwrap();
+    let distant = PostgresStore::open(by(far.port())).await.unwrap();
+    far.delay(Duration::from_millis(3));
     let link = Link { query: true, concurrency: 100, global_concurrency: Some(5), ..Link::new(JOB) };
     for session in 1..=WORKERS {
         attach(&store, session, link.clone()).await;
     }
-    let run = filled(&store, 1, 1, 400).await;
-    let (held, most) = (Arc::new(AtomicI64::new(0)), Arc::new(AtomicI64::new(0)));
-    let left = Arc::new(AtomicU64::new(400));
-    let workers = (1..=WORKERS).map(|session| {
-        let (store, held, most, left) = (store.clone(), held.clone(), most.clone(), left.clone());
-        tokio::spawn(async move {
-            let (mut n, mut settlements) = (0, Vec::new());
-            while left.load(Ordering::Relaxed) > 0 {
-                n += 1;
-                let leases = settle(&store, session, n, settlements, 3).await;
-                let items: u32 = leases.iter().map(|lease| lease.chunk.count()).sum();
-                most.fetch_max(
-                    held.fetch_add(items.into(), Ordering::SeqCst) + i64::from(items),
-                    Ordering::SeqCst,
-                );
-                tokio::time::sleep(Duration::from_millis(2)).await;
-                held.fetch_sub(items.into(), Ordering::SeqCst);
-                left.fetch_sub(items.into(), Ordering::Relaxed);
-                settlements = leases.iter().map(done).collect();
+    let run = filled(&store, 1, 1, 200).await;
+    let mut held: Vec<Vec<Lease>> = vec![Vec::new(); usize::try_from(WORKERS).unwrap()];
+    let (mut n, mut left) = (0, 200);
+    while left > 0 {
+        // All settle, and then all want more in the same moment.
+        for wanted in [0, 3] {
+            n += 1;
+            let calls = (1..=WORKERS).zip(held.drain(..)).map(|(session, leases)| {
+                let store = if session % 2 == 0 { distant.clone() } else { store.clone() };
+                let settlements = leases.iter().map(done).collect();
+                tokio::spawn(async move { settle(&store, session, n, settlements, wanted).await })
+            });
+            for call in calls.collect::<Vec<_>>() {
+                held.push(tokio::time::timeout(PATIENCE, call).await.unwrap().unwrap());
             }
-            settle(&store, session, n + 1, settlements, 1).await;
-        })
-    });
-    for worker in workers.collect::<Vec<_>>() {
-        tokio::time::timeout(PATIENCE, worker).await.unwrap().unwrap();
+        }
+        let most: u32 = held.iter().flatten().map(|lease| lease.chunk.count()).sum();
+        assert!((1..=LIMIT).contains(&most), "{most} are held at once");
+        left -= most;
     }
-    let most = most.load(Ordering::SeqCst);
-    assert!(most <= LIMIT, "{most} were held at once");
-    assert!(most > 1, "the limit was used");
-    assert_eq!(store.run(run).await.unwrap().value.unwrap().counts.ok, 400);
+    for (session, leases) in (1..=WORKERS).zip(&held) {
+        settle(&store, session, n + 1, leases.iter().map(done).collect(), 0).await;
+    }
+    assert_eq!(store.run(run).await.unwrap().value.unwrap().counts.ok, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
