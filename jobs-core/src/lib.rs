@@ -21,6 +21,7 @@ pub mod items;
 mod link;
 #[doc(hidden)]
 pub mod notice;
+mod open_items;
 mod options;
 mod outcome;
 #[doc(hidden)]
@@ -48,6 +49,7 @@ pub use headers::requeued_chunks;
 pub use id::{ItemId, ParseIdError, RunId, SessionId, Token};
 pub use link::{Declaration, Link};
 #[doc(hidden)]
+pub use open_items::OpenItems;
 pub use options::Declared;
 pub use options::{Backoff, CatchUp, JobOptions, Overlap};
 #[doc(hidden)]

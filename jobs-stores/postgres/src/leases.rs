@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ops::Range};
 
-use jobs_core::{Body, Chunk, Header, Lease, Millis, Stage, Token};
+use jobs_core::{Body, Chunk, Header, Lease, Millis, OpenItems, Stage, Token};
 use sqlx::{Row, postgres::PgRow};
 
 use crate::{
@@ -22,49 +22,19 @@ pub(crate) struct Held {
     pub(crate) granted_at: Millis,
     /// Whether its run was cancelled.
     pub(crate) cancelled: bool,
-    pub(crate) open: u32,
-    /// Which are settled; empty while none is.
-    settled: Vec<bool>,
+    /// Which of them are still to be settled.
+    pub(crate) items: OpenItems,
 }
 
 impl Held {
-    /// Marks the items `from..to` as settled, and gives the stretches of them that were not: each item is settled
-    /// at most once.
+    /// As [`OpenItems::settle`].
     pub(crate) fn settle(&mut self, from: u32, to: u32) -> Vec<Range<u32>> {
-        let to = to.min(self.part.count);
-        if self.open == self.part.count && from == 0 && to == self.part.count && to > 0 {
-            self.open = 0;
-            self.settled = vec![true; to as usize];
-            return std::iter::once(0..to).collect();
-        }
-        if self.settled.is_empty() {
-            self.settled = vec![false; self.part.count as usize];
-        }
-        let (mut stretches, mut at) = (Vec::new(), from);
-        while at < to {
-            let settled = |i: &u32| self.settled.get(*i as usize).copied().unwrap_or(true);
-            let begin = (at..to).find(|i| !settled(i)).unwrap_or(to);
-            let end = (begin..to).find(settled).unwrap_or(to);
-            if begin < end {
-                self.settled[begin as usize..end as usize].fill(true);
-                self.open -= end - begin;
-                stretches.push(begin..end);
-            }
-            at = end;
-        }
-        stretches
+        self.items.settle(from, to)
     }
 
     /// All items that are not settled.
     pub(crate) fn rest(&self) -> Vec<Piece> {
-        let mut stretches: Vec<Range<u32>> = Vec::new();
-        for i in (0..self.part.count).filter(|i| !self.settled.get(*i as usize).copied().unwrap_or(false)) {
-            match stretches.last_mut() {
-                Some(last) if last.end == i => last.end += 1,
-                _ => stretches.push(i..i + 1),
-            }
-        }
-        stretches.into_iter().map(|stretch| self.piece(stretch)).collect()
+        self.items.rest().into_iter().map(|stretch| self.piece(stretch)).collect()
     }
 
     /// Some of its items.
@@ -85,7 +55,7 @@ mod select {
         ($of:literal) => {
             concat!(
                 "SELECT session, token, lease.job, lease.start, lease.count, lease.body, at, lease.header,
-                        body.header AS of_body, granted_at, open, settled, coalesce(is_cancelled, false) AS is_cancelled
+                        body.header AS of_body, granted_at, settled, coalesce(is_cancelled, false) AS is_cancelled
                  FROM lease LEFT JOIN body ON body.id = lease.body
                  LEFT JOIN run ON run.id = lease.number AND NOT lease.tracked WHERE ",
                 $of,
@@ -98,7 +68,7 @@ mod select {
     /// The lease of a fill item, its run, and how many items of its job are ready; beyond a hundred thousand chunks nobody
     /// asks how many more.
     pub(super) const FILL: &str = "
-        SELECT run.*, session, token, lease.start, lease.count, body, at, header, NULL::text AS of_body, granted_at, open,
+        SELECT run.*, session, token, lease.start, lease.count, body, at, header, NULL::text AS of_body, granted_at,
                settled, (SELECT coalesce(sum(count), 0)::bigint FROM (
                    SELECT ready.count FROM line JOIN ready ON ready.line = line.id
                    WHERE line.job = run.job AND line.rank IS NOT NULL LIMIT 100000) AS r) AS ready
@@ -153,10 +123,7 @@ impl Step {
                 part,
                 granted_at: Millis(row.try_get("granted_at")?),
                 cancelled: row.try_get("is_cancelled")?,
-                open: count(&row, "open")?,
-                settled: settled
-                    .map(|bytes| bytes.iter().map(|byte| *byte != 0).collect())
-                    .unwrap_or_default(),
+                items: OpenItems::from_bytes(part.count, settled),
             };
             held.insert(token, one);
         }
@@ -206,15 +173,14 @@ impl Step {
     /// Writes leases of a session that were changed: those of which all items are settled are gone, and bodies of which
     /// all items have ended.
     pub(crate) async fn write_leases(&mut self, session: i64, changed: &[&Held]) -> Done<()> {
-        let over = changed.iter().filter(|held| held.open == 0);
+        let over = changed.iter().filter(|held| held.items.left() == 0);
         let over: Vec<i64> = over.map(|held| held.token.0.cast_signed()).collect();
         let (bodies, ends): (Vec<i64>, Vec<i32>) = std::mem::take(&mut self.ended).into_iter().unzip();
         self.execute(sql!(OVER, session, over, bodies, ends)).await?;
-        for held in changed.iter().filter(|held| held.open > 0) {
-            let settled = (!held.settled.is_empty())
-                .then(|| held.settled.iter().map(|settled| u8::from(*settled)).collect::<Vec<u8>>());
+        for held in changed.iter().filter(|held| held.items.left() > 0) {
+            let settled = held.items.to_bytes();
             let header = if held.part.own { None } else { Some(serde_json::to_string(&held.header)?) };
-            let (token, open) = (held.token.0.cast_signed(), held.open.cast_signed());
+            let (token, open) = (held.token.0.cast_signed(), held.items.left().cast_signed());
             self.execute(sql!(UPDATE, held.session, token, open, settled, header, held.header.suspect))
                 .await?;
         }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use jobs_core::{Chunk, Header, Lease, Millis, Stage, Token};
+use jobs_core::{Chunk, Header, Lease, Millis, OpenItems, Stage, Token};
 use rusqlite::Row;
 
 use crate::{
@@ -19,49 +19,19 @@ pub(crate) struct Held {
     pub(crate) header: Header,
     pub(crate) part: Part,
     pub(crate) granted_at: Millis,
-    open: u32,
-    /// Which are settled; empty while none is.
-    settled: Vec<bool>,
+    /// Which of them are still to be settled.
+    pub(crate) items: OpenItems,
 }
 
 impl Held {
-    /// Marks the items `from..to` as settled, and gives the stretches of them that were not: each item is settled
-    /// at most once.
+    /// As [`OpenItems::settle`].
     pub(crate) fn settle(&mut self, from: u32, to: u32) -> Vec<Range<u32>> {
-        let to = to.min(self.part.count);
-        if self.open == self.part.count && from == 0 && to == self.part.count && to > 0 {
-            self.open = 0;
-            self.settled = vec![true; to as usize];
-            return std::iter::once(0..to).collect();
-        }
-        if self.settled.is_empty() {
-            self.settled = vec![false; self.part.count as usize];
-        }
-        let (mut stretches, mut at) = (Vec::new(), from);
-        while at < to {
-            let settled = |i: &u32| self.settled.get(*i as usize).copied().unwrap_or(true);
-            let begin = (at..to).find(|i| !settled(i)).unwrap_or(to);
-            let end = (begin..to).find(settled).unwrap_or(to);
-            if begin < end {
-                self.settled[begin as usize..end as usize].fill(true);
-                self.open -= end - begin;
-                stretches.push(begin..end);
-            }
-            at = end;
-        }
-        stretches
+        self.items.settle(from, to)
     }
 
     /// All items that are not settled.
     pub(crate) fn rest(&self) -> Vec<Piece> {
-        let mut stretches: Vec<Range<u32>> = Vec::new();
-        for i in (0..self.part.count).filter(|i| !self.settled.get(*i as usize).copied().unwrap_or(false)) {
-            match stretches.last_mut() {
-                Some(last) if last.end == i => last.end += 1,
-                _ => stretches.push(i..i + 1),
-            }
-        }
-        stretches.into_iter().map(|stretch| self.piece(stretch)).collect()
+        self.items.rest().into_iter().map(|stretch| self.piece(stretch)).collect()
     }
 
     /// Some of its items.
@@ -89,7 +59,6 @@ struct Stored {
     part: Part,
     header: Option<String>,
     granted_at: Millis,
-    open: u32,
     settled: Option<Vec<u8>>,
 }
 
@@ -104,8 +73,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Stored> {
         part,
         header,
         granted_at: Millis(row.get(8)?),
-        open: row.get(9)?,
-        settled: row.get(10)?,
+        settled: row.get(9)?,
     })
 }
 
@@ -113,7 +81,7 @@ impl Step<'_> {
     /// A lease of a session.
     pub(crate) fn held(&mut self, session: i64, token: Token) -> Done<Option<&mut Held>> {
         if !self.cache.held.contains_key(&token) {
-            let sql = "SELECT session, token, job, start, count, body, at, header, granted_at, open, settled
+            let sql = "SELECT session, token, job, start, count, body, at, header, granted_at, settled
                        FROM lease WHERE session = ?1 AND token = ?2";
             let Some(stored) = self.one(sql, (session, token.0.cast_signed()), read)? else {
                 return Ok(None);
@@ -126,7 +94,7 @@ impl Step<'_> {
     /// The lease of a fill item.
     pub(crate) fn held_fill(&mut self, token: Token) -> Done<Option<&mut Held>> {
         if !self.cache.held.contains_key(&token) {
-            let sql = "SELECT session, token, job, start, count, body, at, header, granted_at, open, settled
+            let sql = "SELECT session, token, job, start, count, body, at, header, granted_at, settled
                        FROM lease WHERE token = ?1 AND stage = 0";
             let Some(stored) = self.one(sql, [token.0.cast_signed()], read)? else { return Ok(None) };
             self.know(stored)?;
@@ -135,10 +103,10 @@ impl Step<'_> {
     }
 
     fn know(&mut self, stored: Stored) -> Done<()> {
-        let Stored { token, session, job, start, part, header, granted_at, open, settled } = stored;
+        let Stored { token, session, job, start, part, header, granted_at, settled } = stored;
         let header = self.header(job, part.body, header.as_deref(), start)?;
-        let settled = settled.map(|bytes| bytes.iter().map(|byte| *byte != 0).collect()).unwrap_or_default();
-        let held = Held { session, job, header, part, granted_at, open, settled };
+        let items = OpenItems::from_bytes(part.count, settled.as_deref());
+        let held = Held { session, job, header, part, granted_at, items };
         self.cache.held.insert(token, held);
         Ok(())
     }
@@ -186,8 +154,8 @@ impl Step<'_> {
         ])?;
         let body = self.body(&part)?;
         let chunk = Chunk { header: header.clone(), body };
-        let (granted_at, open) = (self.now, part.count);
-        let held = Held { session, job, header, part, granted_at, open, settled: Vec::new() };
+        let (granted_at, items) = (self.now, OpenItems::all(part.count));
+        let held = Held { session, job, header, part, granted_at, items };
         self.cache.held.insert(token, held);
         Ok(Lease { token, chunk, cursor })
     }
@@ -209,17 +177,16 @@ impl Step<'_> {
         for token in std::mem::take(&mut self.dirty_leases) {
             let Some(held) = self.cache.held.get(&token) else { continue };
             let key = (held.session, token.0.cast_signed());
-            if held.open == 0 {
+            if held.items.left() == 0 {
                 self.execute("DELETE FROM lease WHERE session = ?1 AND token = ?2", key)?;
                 self.cache.held.remove(&token);
                 continue;
             }
-            let settled = (!held.settled.is_empty())
-                .then(|| held.settled.iter().map(|settled| u8::from(*settled)).collect::<Vec<u8>>());
+            let (open, settled) = (held.items.left(), held.items.to_bytes());
             let header = if held.part.own { None } else { Some(serde_json::to_string(&held.header)?) };
             let sql = "UPDATE lease SET open = ?3, settled = ?4, header = ?5, suspect = ?6
                        WHERE session = ?1 AND token = ?2";
-            self.execute(sql, (key.0, key.1, held.open, settled, header, held.header.suspect))?;
+            self.execute(sql, (key.0, key.1, open, settled, header, held.header.suspect))?;
         }
         Ok(())
     }
