@@ -7,7 +7,7 @@ use servers::proxy::Proxy;
 
 use super::{
     Outcome, Play,
-    server::{PROCESSES, concluded, orders},
+    server::{PROCESSES, concluded, orders, trouble_goes_on},
 };
 use crate::{
     oracle::Fault,
@@ -29,7 +29,7 @@ pub(super) async fn play(play: &Play<'_>) -> Result<Outcome> {
     let until = Instant::now() + Duration::from_secs(play.seconds);
     let mut round = 0;
     // Each kind of trouble at least once.
-    while round < 4 || Instant::now() < until {
+    while round < 4 || trouble_goes_on(&stage, until)? {
         let victim = fastrand::usize(..PROCESSES);
         stage.busy_until_it_works("chaos.load", &all[victim], 40).await?;
         stage.suffered(Fault { pid: all[victim].pid(), at: record::now() });

@@ -10,7 +10,7 @@ use crate::{
     oracle::Fault,
     process::Process,
     record,
-    stage::Stage,
+    stage::{PATIENCE, Stage},
     worker::{LEASE, Orders},
 };
 
@@ -28,6 +28,12 @@ pub(super) fn hits(stage: &mut Stage, all: &[Process]) {
     }
 }
 
+/// Whether there has to be more trouble: there is time left, or nothing of it has hit anything in flight so far.
+pub(super) fn trouble_goes_on(stage: &Stage, until: Instant) -> Result<bool> {
+    let now = Instant::now();
+    Ok(now < until || now < until + PATIENCE && stage.hits()? == 0)
+}
+
 /// Killed and started again, sooner or later than the leases of the processes end.
 pub(super) async fn killed(play: &Play<'_>) -> Result<Outcome> {
     kill("server", play, Backend::start(play.store)?).await
@@ -43,7 +49,7 @@ async fn kill(name: &'static str, play: &Play<'_>, backend: Backend) -> Result<O
     let mut stage = Stage::on(play.program, backend, orders()).await?;
     let all = stage.start_all(PROCESSES).await?;
     let until = Instant::now() + Duration::from_secs(play.seconds);
-    while Instant::now() < until {
+    while trouble_goes_on(&stage, until)? {
         stage.busy_for("chaos.load", Duration::from_millis(fastrand::u64(200..800))).await?;
         hits(&mut stage, &all);
         stage.backend.kill();
@@ -61,7 +67,7 @@ pub(super) async fn cut(play: &Play<'_>) -> Result<Outcome> {
     let mut stage = Stage::new(play.program, play.store, orders()).await?;
     let all = stage.start_all(PROCESSES).await?;
     let until = Instant::now() + Duration::from_secs(play.seconds);
-    while Instant::now() < until {
+    while trouble_goes_on(&stage, until)? {
         stage.busy_for("chaos.load", Duration::from_millis(fastrand::u64(50..400))).await?;
         hits(&mut stage, &all);
         stage.backend.cut_all()?;
