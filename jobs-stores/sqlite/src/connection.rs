@@ -1,9 +1,6 @@
 //! Opening connections, and waiting for other processes that write.
 
-use std::{
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use jobs_core::notice;
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
@@ -33,7 +30,6 @@ pub(crate) struct Opened {
 pub(crate) fn open_writer(options: &SqliteOptions) -> Done<Opened> {
     let path = &*options.path;
     let location = path.display().to_string();
-    writable(path, &location)?;
     let conn = Connection::open_with_flags(path, flags() | OpenFlags::SQLITE_OPEN_CREATE)?;
     prepare_once(&conn)?;
     conn.busy_timeout(Duration::ZERO)?;
@@ -42,6 +38,7 @@ pub(crate) fn open_writer(options: &SqliteOptions) -> Done<Opened> {
     patiently(&location, || {
         // Before the first page is written, or it has no effect.
         conn.execute_batch("PRAGMA auto_vacuum = INCREMENTAL")?;
+        check_writable(&conn)?;
         let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
         if mode.eq_ignore_ascii_case("wal") { Ok(()) } else { Err(no_wal(&location, &mode)) }
     })?;
@@ -89,27 +86,11 @@ fn flags() -> OpenFlags {
     OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX
 }
 
-/// SQLite opens a file that cannot be written all the same, to read it, and says only "cannot open" of a directory
-/// in which it may not make one.
-fn writable(path: &Path, location: &str) -> Done<()> {
-    use std::io::ErrorKind::{IsADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
-    let error = match std::fs::OpenOptions::new().append(true).create(true).truncate(false).open(path) {
-        Ok(_) => return Ok(()),
-        Err(error) => error,
-    };
-    let location = location.to_owned();
-    let told = match error.kind() {
-        PermissionDenied | ReadOnlyFilesystem => {
-            jobs_core::StoreError::ReadOnly { location, message: error.to_string() }
-        }
-        NotFound => jobs_core::StoreError::BadUrl {
-            url: format!("sqlite://{location}"),
-            message: "its directory does not exist; make it, or choose another place".to_owned(),
-        },
-        IsADirectory => jobs_core::StoreError::Foreign { location, message: "it is a directory".to_owned() },
-        _ => jobs_core::StoreError::Unreachable { message: format!("{location}: {error}") },
-    };
-    Err(Fault::Told(told))
+/// SQLite opens a file that cannot be written all the same, to read it. Only beginning to write shows it.
+fn check_writable(conn: &Connection) -> Done<()> {
+    conn.execute_batch("BEGIN IMMEDIATE")?;
+    conn.execute_batch("ROLLBACK")?;
+    Ok(())
 }
 
 fn no_wal(location: &str, mode: &str) -> Fault {

@@ -5,6 +5,8 @@ use std::path::Path;
 use jobs_core::StoreError;
 use rusqlite::{Error, ErrorCode};
 
+use crate::access;
+
 /// What one step of the store returns.
 pub(crate) type Done<T> = Result<T, Fault>;
 
@@ -50,7 +52,10 @@ impl Fault {
         };
         match code {
             Some(ErrorCode::DiskFull) => StoreError::Full { message: format!("{location}: {message}") },
-            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => StoreError::ReadOnly { location, message },
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => match access::explain(path, &message) {
+                StoreError::Unreachable { .. } => StoreError::ReadOnly { location, message },
+                explained => explained,
+            },
             Some(ErrorCode::NotADatabase) => {
                 StoreError::Foreign { location, message: "it is no database of SQLite".to_owned() }
             }
@@ -58,9 +63,7 @@ impl Fault {
                 format!("{location} is damaged ({message}); restore it from a backup, or move it away to begin anew")
                     .into(),
             ),
-            Some(ErrorCode::CannotOpen) => {
-                StoreError::Unreachable { message: format!("{location} cannot be opened ({message})") }
-            }
+            Some(ErrorCode::CannotOpen) => access::explain(path, &message),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 StoreError::Unreachable { message: format!("{location} is locked by another process ({message})") }
             }

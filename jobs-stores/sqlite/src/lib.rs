@@ -14,6 +14,7 @@
 //! they belong to it, so copy a store with SQLite's own `.backup` or `VACUUM INTO`, or all three files while nothing is
 //! open. It has to be on a local disk.
 
+mod access;
 mod bodies;
 mod cache;
 mod cells;
