@@ -72,6 +72,20 @@ pub enum End {
     Back,
 }
 
+impl End {
+    /// A failed attempt that is followed by another at `at`, when it is `now` by the same clock.
+    #[must_use]
+    pub fn retry(at: Millis, now: Millis, failure: Box<Failure>) -> Self {
+        Self::Retry { at, wait: at.since(now), failure }
+    }
+
+    /// Comes back at `at`, uncharged, when it is `now` by the same clock.
+    #[must_use]
+    pub fn snooze(at: Millis, now: Millis) -> Self {
+        Self::Snooze { at, wait: at.since(now) }
+    }
+}
+
 /// What a hot operation does besides, in its step and under its guard.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {

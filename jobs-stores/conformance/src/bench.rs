@@ -4,9 +4,10 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jobs_core::{
-    Append, Appended, Attach, Attached, Beat, Cause, Cell, Completion, DeadFilter, DeadItem, Effect, End,
-    Fire, Firing, IfBusy, JobWant, Lease, Link, Millis, Pulse, PutCell, Reaped, Reply, RunFilter, RunId,
-    RunReport, SessionId, Settle, Settled, Settlement, Store, TickInfo, Token, Want, pause_cell,
+    Append, Appended, Attach, Attached, Beat, Cause, Cell, Complete, Completion, DeadFilter, DeadItem,
+    Effect, End, Fire, Firing, IfBusy, JobWant, Lease, Link, Millis, Pulse, PutCell, Reaped, Reply,
+    RunFilter, RunId, RunReport, SessionId, Settle, Settled, Settlement, Store, TickInfo, Token, Want,
+    pause_cell,
 };
 use tokio::runtime::Runtime;
 
@@ -113,7 +114,8 @@ impl<'a> Bench<'a> {
     }
 
     pub(crate) fn detach(&mut self, session: SessionId) -> Check {
-        self.ask(|store| store.detach(session))
+        ensure!(!self.ask(|store| store.detach(session))?, "so little goes back in one step");
+        Ok(())
     }
 
     pub(crate) fn beat(&mut self, session: SessionId) -> Check<Pulse> {
@@ -228,7 +230,9 @@ impl<'a> Bench<'a> {
     }
 
     pub(crate) fn complete(&mut self, run: RunId, finish: bool) -> Check<Completion> {
-        self.ask(|store| store.complete(run, finish))
+        let completions = self.ask(|store| store.complete(vec![Complete { run, finish }]))?;
+        let [completion] = completions.try_into().map_err(|_| Broken("one run has one answer".to_owned()))?;
+        Ok(completion)
     }
 
     pub(crate) fn completed(&mut self, run: RunId) -> Check<RunReport> {

@@ -30,8 +30,8 @@ async fn live(store: &PostgresStore) {
     let run = filled(store, 1, 1, 5_000).await;
     let leases = settle(store, 1, 1, Vec::new(), 3_300).await.unwrap();
     let ends = [
-        End::Retry { at: Millis(0), failure: failure() },
-        End::Retry { at: Millis(i64::MAX / 4), failure: failure() },
+        End::retry(Millis(0), Millis(0), failure()),
+        End::retry(Millis(i64::MAX / 4), Millis(0), failure()),
         End::Dead(failure()),
         End::Undecodable("no".to_owned()),
         End::Back,

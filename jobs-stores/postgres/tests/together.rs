@@ -53,7 +53,7 @@ fn ends(
     let failure = Box::new(Failure::new(FailureKind::Error, "no".to_owned(), Millis(0).timestamp()));
     let header = &lease.chunk.header;
     let is_first = header.attempt == 0;
-    let middle = if is_first { End::Retry { at: Millis(0), failure } } else { End::Done(None) };
+    let middle = if is_first { End::retry(Millis(0), Millis(0), failure) } else { End::Done(None) };
     let parts = [(0, first, End::Done(None)), (first, second, middle), (second, count, End::Back)];
     let mut settlements = Vec::new();
     for (from, to, end) in parts.into_iter().filter(|(from, to, _)| from < to) {

@@ -126,7 +126,7 @@ async fn a_time_beyond_all_times_is_kept_as_the_latest() -> Result<(), StoreErro
     attach(&store, 1).await;
     let run = filled(&store, 1, 1, 1).await;
     let leases = settle(&store, 1, 1, Vec::new(), 1).await?;
-    let snoozed = leases.iter().map(|lease| all(lease, End::Snooze { at: Millis::MAX })).collect();
+    let snoozed = leases.iter().map(|lease| all(lease, End::snooze(Millis::MAX, Millis(0)))).collect();
     settle(&store, 1, 2, snoozed, 1).await?;
     assert_eq!(store.job(common::JOB).await?.value.unwrap().delayed, 1);
     assert_eq!(store.items(run, 1).await?.value.len(), 1);

@@ -55,7 +55,7 @@ async fn a_run_that_is_over_leaves_its_record_alone() {
         for lease in &leases {
             // Some fail at first, some come back, the others are done.
             let end = match lease.chunk.header.attempt {
-                0 if n == 1 => End::Retry { at: now, failure: failure(now) },
+                0 if n == 1 => End::retry(now, now, failure(now)),
                 _ if n == 2 => End::Back,
                 _ => End::Done(None),
             };
@@ -109,7 +109,7 @@ async fn what_waits_of_a_cancelled_run_ends_in_one_small_step_and_is_deleted_lit
     let now = store.get("").await.unwrap().now;
     let (token, at) = (leases[0].token, now + std::time::Duration::from_secs(3_600));
     let each = (0..ITEMS).map(|from| {
-        let end = if from % 2 == 0 { End::Retry { at, failure: failure(now) } } else { End::Snooze { at } };
+        let end = if from % 2 == 0 { End::retry(at, now, failure(now)) } else { End::snooze(at, now) };
         jobs_core::Settlement { token, from, to: from + 1, end }
     });
     settle(&store, 1, 2, each.collect(), 0).await.unwrap();

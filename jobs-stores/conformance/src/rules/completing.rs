@@ -14,7 +14,7 @@ pub(super) fn a_run_is_completed_once(bench: &mut Bench<'_>) -> Check {
     ensure_eq!(unknown, Completion::Unknown, "a run that never was cannot be completed");
     bench.settle_part(A, &lease, 0, 1, End::Done(None))?;
     ensure_eq!(bench.complete(run, true)?, Completion::Open, "a run is open while an item has not ended");
-    bench.settle_part(A, &lease, 1, 2, End::Retry { at: bench.now, failure: failure("no", bench.now) })?;
+    bench.settle_part(A, &lease, 1, 2, End::retry(bench.now, bench.now, failure("no", bench.now)))?;
     ensure_eq!(
         bench.complete(run, true)?,
         Completion::Open,
@@ -61,7 +61,7 @@ pub(super) fn the_finish_item_comes_with_the_end(bench: &mut Bench<'_>) -> Check
     let payload: Option<RunReport> =
         leases[0].chunk.body.items().next().and_then(|p| serde_json::from_slice(p).ok());
     ensure_eq!(payload.as_ref(), Some(&*report), "the finish item's payload is the report of the run");
-    let end = End::Retry { at: bench.now, failure: failure("no", bench.now) };
+    let end = End::retry(bench.now, bench.now, failure("no", bench.now));
     bench.settle(A, &leases[0], end)?;
     let again = bench.lease_one(A)?;
     ensure_eq!(again.chunk.header.attempt, 1, "a finish item is tried again like any other");

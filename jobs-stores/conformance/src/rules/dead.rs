@@ -50,7 +50,7 @@ fn reborn(bench: &mut Bench<'_>, items: &[ItemId]) -> Check<Requeued> {
 
 pub(super) fn a_requeued_item_begins_anew_in_a_new_run(bench: &mut Bench<'_>) -> Check {
     let (old, lease) = leased(bench, 1)?;
-    bench.settle(A, &lease, End::Retry { at: bench.now, failure: failure("first", bench.now) })?;
+    bench.settle(A, &lease, End::retry(bench.now, bench.now, failure("first", bench.now)))?;
     let again = bench.lease_one(A)?;
     bench.settle(A, &again, End::Dead(failure("second", bench.now)))?;
     let before = bench.completed(old)?;

@@ -103,7 +103,7 @@ pub(super) fn a_renamed_job_takes_over(bench: &mut Bench<'_>) -> Check {
     let run = bench.filled_by(A, tick(FAN, &state, fires, IfBusy::Skip), 4)?;
     let leases = bench.lease_of(A, FAN, 2)?;
     ensure_eq!(leases.len(), 1, "what is ready is leased");
-    let later = End::Snooze { at: bench.now + 5 * MINUTE };
+    let later = End::snooze(bench.now + 5 * MINUTE, bench.now);
     bench.settle_part(A, &leases[0], 0, 1, later)?;
     bench.pause(FAN)?;
     // The old node goes on beside the new one, and settles what it holds.

@@ -77,7 +77,7 @@ pub(super) fn a_settled_attempt_ends_the_suspicion(bench: &mut Bench<'_>) -> Che
     bench.reap(B)?;
     let lease = bench.lease_one(B)?;
     ensure!(lease.chunk.header.suspect, "what a dead node held is a suspect");
-    bench.settle(B, &lease, End::Retry { at: bench.now, failure: failure("no", bench.now) })?;
+    bench.settle(B, &lease, End::retry(bench.now, bench.now, failure("no", bench.now)))?;
     let lease = bench.lease_one(B)?;
     ensure!(!lease.chunk.header.suspect, "who has failed in an orderly way is no suspect any more");
     Ok(())

@@ -6,8 +6,8 @@ use std::{
 };
 
 use jobs_core::{
-    Appended, Attach, BoxFuture, Chunk, End, Fire, Firing, Lease, Millis, Reply, RunId, ScheduleState,
-    SessionId, Settle, Settlement, Stage, Store, Token, Wakeups, Want,
+    Appended, Attach, BoxFuture, Cancellation, Chunk, End, Fire, Firing, Lease, Millis, Reply, RunId,
+    ScheduleState, SessionId, Settle, Settlement, Stage, Store, Token, Wakeups, Want,
 };
 
 use crate::call::{Answer, Call, Handle, Outcome, perform};
@@ -133,7 +133,7 @@ impl Notes {
                 *next = (*next).max(append.seq + 1);
                 *paged |= append.page.is_some();
             }
-            (Call::Cancel(run), Answer::Cancel(Some(true))) => {
+            (Call::Cancel(run), Answer::Cancel(Cancellation::Cancelled { .. })) => {
                 self.cancelled.insert(*run);
             }
             _ => {}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jobs_core::{Appended, Completion, End, ItemState, Reply, RunState, Token};
+use jobs_core::{Appended, Cancellation, Completion, End, ItemState, Reply, RunState, Token};
 
 use super::liar::{Kind, Lie, ends, leases};
 use crate::call::{Answer, Call};
@@ -12,29 +12,39 @@ fn mirrored(token: &mut Token) {
     token.0 = Token::MAX.0.wrapping_sub(token.0);
 }
 
+/// What became of each run of a complete; nothing of another operation.
+pub(super) fn completions(answer: &mut Answer) -> &mut [Completion] {
+    match answer {
+        Answer::Complete(completions) => completions,
+        _ => &mut [],
+    }
+}
+
 pub(super) const LIES: &[Lie] = &[
     Lie { rule: "namespaces_share_nothing", how: "knows one namespace alone", kind: Kind::Shares },
     Lie::answers("a_run_is_completed_once", "completes a run for each node that asks", |_, answer, _| {
-        if let Answer::Complete(completion) = answer
-            && let Completion::Already(report) = completion
-        {
-            *completion = Completion::Completed(report.clone());
+        for completion in completions(answer) {
+            if let Completion::Already(report) = completion {
+                *completion = Completion::Completed(report.clone());
+            }
         }
     }),
     Lie::answers(
         "a_run_ends_as_its_items_did",
         "overlooks dead items beside others that are done",
         |_, answer, _| {
-            if let Answer::Complete(Completion::Completed(report)) = answer
-                && report.state == RunState::Partial
-            {
-                report.state = RunState::Succeeded;
+            for completion in completions(answer) {
+                if let Completion::Completed(report) = completion
+                    && report.state == RunState::Partial
+                {
+                    report.state = RunState::Succeeded;
+                }
             }
         },
     ),
     Lie::asks("the_finish_item_comes_with_the_end", "makes no finish item", |call, _| {
-        if let Call::Complete(_, finish) = call {
-            *finish = false;
+        if let Call::Complete(runs) = call {
+            runs.iter_mut().for_each(|run| run.finish = false);
         }
     }),
     Lie::answers("a_run_that_may_be_over_is_told", "does not tell whose last item ended", |_, answer, _| {
@@ -50,7 +60,10 @@ pub(super) const LIES: &[Lie] = &[
                         return liar.truly(call).await;
                     };
                     match report.filter(|report| report.state == RunState::Queued) {
-                        Some(_) => Ok(Reply { now: liar.now().await?, value: Answer::Cancel(Some(true)) }),
+                        Some(_) => Ok(Reply {
+                            now: liar.now().await?,
+                            value: Answer::Cancel(Cancellation::Cancelled { more: false }),
+                        }),
                         None => liar.truly(call).await,
                     }
                 }
@@ -89,8 +102,8 @@ pub(super) const LIES: &[Lie] = &[
         "a_run_that_is_over_cannot_be_cancelled",
         "says that a run that is over is cancelled",
         |_, answer, _| {
-            if let Answer::Cancel(cancelled @ Some(false)) = answer {
-                *cancelled = Some(true);
+            if let Answer::Cancel(cancelled @ Cancellation::Over) = answer {
+                *cancelled = Cancellation::Cancelled { more: false };
             }
         },
     ),
