@@ -60,6 +60,13 @@ pub enum StoreError {
         /// What came of trying.
         message: String,
     },
+    /// The store does not take a value that it was given: too long, or not what it can express. It is no outage: the same
+    /// call would be refused again, and nothing else is.
+    #[error("the store refused a value: {message}")]
+    Refused {
+        /// What the store says.
+        message: String,
+    },
     /// Anything else.
     #[error("the store failed: {0}")]
     Backend(#[source] BoxError),
@@ -82,6 +89,7 @@ impl Clone for StoreError {
                 Self::ReadOnly { location: location.clone(), message: message.clone() }
             }
             Self::Full { message } => Self::Full { message: message.clone() },
+            Self::Refused { message } => Self::Refused { message: message.clone() },
             Self::Backend(error) => Self::Backend(error.to_string().into()),
         }
     }
