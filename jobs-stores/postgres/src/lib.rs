@@ -32,40 +32,35 @@
 //! without a limit over the cluster share no row that all write. Every operation is one transaction, whose settings all
 //! end with it; it is tried again when it met another one.
 
+mod attaching;
 mod calling;
 mod cells;
-mod chunks;
-mod columns;
-mod completing;
 mod connection;
 mod dead;
-mod declaring;
-mod delayed;
-mod dropped;
 mod effects;
+mod ending;
+mod facts;
 mod fault;
 mod filling;
 mod firing;
-mod granting;
 mod items;
 mod jobs;
-mod lanes;
 mod leases;
-mod lines;
 mod listing;
+mod living;
 mod notifying;
 mod options;
+mod pieces;
 mod pruning;
 mod reading;
-mod rename;
 mod runs;
 mod schema;
 mod sessions;
+mod settling;
 mod space;
 mod step;
 mod store;
-mod tallies;
-mod upkeep;
+mod writes;
 
 pub use effects::{Once, OnceIn};
 pub use options::{Pooler, PostgresOptions};
