@@ -1,19 +1,17 @@
 //! What becomes of items: settled by attempts, given back, dead.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use jobs_core::{
     Body, DeadItem, End, Failure, FailureKind, Header, ItemId, Millis, RunId, Stage, Token,
     ledger::{self, OpenItems},
 };
 use serde::Deserialize;
-use std::sync::Arc;
 
 use crate::{
     facts::{Facts, readable},
     fault::Done,
     pieces::{Part, Piece, PieceRow},
-    runs::key,
     step::Step,
     writes::{DeadNew, FailureNew, FailuresCut, FailuresGone, LeaseWrite},
 };
@@ -319,9 +317,4 @@ fn bytes(text: &str) -> Vec<u8> {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// The key of a run, for statements.
-pub(crate) fn run_keys(runs: &[RunId]) -> Vec<i64> {
-    runs.iter().map(|run| key(*run)).collect()
 }

@@ -179,7 +179,7 @@ END $$;
 -- Lines in the order in which they are leased from, with what a session says of their jobs: those after that one, or of each
 -- job that it links the first.
 CREATE FUNCTION lines_in_order_2(of_ns integer, of_session bigint, by_job boolean, at_rank bigint, at_turn bigint, at_job bigint,
-                                 at_number bigint, at_id bigint, most integer)
+                                 at_number bigint, at_id bigint, at_most integer)
     RETURNS TABLE (id bigint, job bigint, kind smallint, builds text, rank bigint, turn bigint, number bigint, start bigint,
                    name text, concurrency integer, most_at_once integer, exclusive boolean) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -197,7 +197,7 @@ BEGIN
             FROM line AS l LEFT JOIN job AS j ON j.id = l.job LEFT JOIN link AS k ON k.session = of_session AND k.job = j.name
             WHERE l.ns = of_ns AND l.rank IS NOT NULL
                 AND (l.rank, l.turn, l.job, l.number, l.id) > (at_rank, at_turn, at_job, at_number, at_id)
-            ORDER BY l.rank, l.turn, l.job, l.number, l.id LIMIT most;
+            ORDER BY l.rank, l.turn, l.job, l.number, l.id LIMIT at_most;
     END IF;
 END $$;
 

@@ -74,20 +74,20 @@ BEGIN
         WHERE session = id_of AND token <> ALL (coalesce(named, '{}')) ORDER BY token LIMIT most), '{}', false);
 END $$;
 
--- Sessions that have expired, and what they hold, the oldest first. `only`: of these sessions, whose processes are gone.
-CREATE FUNCTION expired_2(of_ns integer, clock bigint, only bigint[], most bigint) RETURNS SETOF fact_2 LANGUAGE plpgsql AS $$
+-- Sessions that have expired, and what they hold, the oldest first. `named`: of these sessions, whose processes are gone.
+CREATE FUNCTION expired_2(of_ns integer, clock bigint, named bigint[], most bigint) RETURNS SETOF fact_2 LANGUAGE plpgsql AS $$
 DECLARE
     ids bigint[];
 BEGIN
-    IF only IS NOT NULL THEN
+    IF named IS NOT NULL THEN
         UPDATE session SET until = 0 WHERE until > 0 AND id = ANY (ARRAY(
-            SELECT id FROM session WHERE ns = of_ns AND session = ANY (only) ORDER BY id FOR UPDATE));
+            SELECT id FROM session WHERE ns = of_ns AND session = ANY (named) ORDER BY id FOR UPDATE));
     ELSE
         -- One that a clock of the future has renewed ends a lease from now.
         UPDATE session SET until = clock + lease WHERE id = ANY (ARRAY(
             SELECT id FROM session WHERE ns = of_ns AND until > clock + lease ORDER BY id FOR UPDATE SKIP LOCKED));
     END IF;
-    ids := ARRAY(SELECT id FROM session WHERE ns = of_ns AND until < clock AND (only IS NULL OR session = ANY (only))
+    ids := ARRAY(SELECT id FROM session WHERE ns = of_ns AND until < clock AND (named IS NULL OR session = ANY (named))
         ORDER BY until, id LIMIT 100 FOR UPDATE SKIP LOCKED);
     RETURN QUERY SELECT 'expired', row_to_json(s)::text, NULL::bytea, NULL::bytea
         FROM (SELECT session.*, (SELECT count(*) FROM lease WHERE lease.session = session.id) AS leases
