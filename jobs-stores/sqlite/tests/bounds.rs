@@ -11,8 +11,8 @@ use std::{
 
 use common::{File, JOB, attach, done, filled, settle};
 use jobs_core::{
-    Attach, Cancellation, Cause, End, Failure, FailureKind, Fire, IfBusy, JobWant, Lease, Link, Millis, Node,
-    PutCell, STEP_RECORDS, SessionId, Settle, Settlement, Store, Want, pause_cell,
+    Attach, Beat, Cancellation, Cause, End, Failure, FailureKind, Fire, IfBusy, JobWant, Lease, Link, Millis,
+    Node, PutCell, STEP_RECORDS, SessionId, Settle, Settlement, Store, Want, pause_cell,
 };
 use jobs_sqlite::SqliteStore;
 
@@ -54,6 +54,15 @@ async fn split(store: &SqliteStore, items: u32, end: impl Fn(u32) -> End) -> job
     run
 }
 
+/// A session that has been there for a lease of its own, seconds from now, and is alive: it may reap.
+async fn reaper(store: &SqliteStore, session: u64, seconds: i64) -> SqliteStore {
+    for seconds in [seconds - 100, seconds] {
+        let beat = Beat { session: SessionId(session), held: None, as_of: Millis::MAX, reconnected: false };
+        assert!(store.shifted(seconds * 1_000).beat(beat).await.unwrap().value.alive);
+    }
+    store.shifted(seconds * 1_000)
+}
+
 fn failure() -> Box<Failure> {
     Box::new(Failure::new(FailureKind::Error, "no", Millis(0).timestamp()))
 }
@@ -86,11 +95,8 @@ async fn what_a_dead_session_held_comes_back_step_by_step() {
     let file = File::new();
     let store = file.open().await;
     single_leases(&store, MANY).await;
-    // The session of the runs lives for ten minutes, and so does the one that takes over.
-    attach(&store, 2).await;
-    let later = store.shifted(601_000);
-    attach(&later, 3).await;
-    let later = store.shifted(1_201_000);
+    attach(&store.shifted(601_000), 3).await;
+    let later = reaper(&store, 3, 1_202).await;
     let mut steps = Vec::new();
     for _ in 0..3 {
         let reaped = later.reap(SessionId(3)).await.unwrap().value;
@@ -106,20 +112,15 @@ async fn what_is_due_at_once_is_made_ready_step_by_step() {
     let file = File::new();
     let store = file.open().await;
     let now = store.jobs().await.unwrap().now;
-    split(&store, MANY, |_| End::Snooze { at: now + Duration::from_secs(60), wait: Duration::from_secs(60) }).await;
+    split(&store, MANY, |_| End::Snooze { at: now + Duration::from_secs(60), wait: Duration::from_secs(60) })
+        .await;
     let later = store.shifted(120_000);
     let before = job(&later).await;
     let mut ready = before.ready;
     for n in 0..3 {
         let want = Want::default();
-        let settle = Settle {
-            session: SessionId(1),
-            lane: 9,
-            n,
-            settlements: Vec::new(),
-            effects: Vec::new(),
-            want,
-        };
+        let settle =
+            Settle { session: SessionId(1), lane: 9, n, settlements: Vec::new(), effects: Vec::new(), want };
         let settled = later.settle(settle).await.unwrap();
         let record = job(&later).await;
         assert!(record.ready - ready <= STEP_RECORDS as u64, "{} of {ready}", record.ready);
@@ -164,7 +165,7 @@ async fn a_reap_goes_on_with_a_cancel() {
     let run = split(&store, 1_500, |_| End::Snooze { at: now + wait, wait }).await;
     assert_eq!(store.cancel(run).await.unwrap().value, Cancellation::Cancelled { more: true });
     // Whoever reaps has been there for a lease of its own.
-    let later = store.shifted(600_000);
+    let later = reaper(&store, 1, 601).await;
     let reaped = later.reap(SessionId(1)).await.unwrap().value;
     assert_eq!((reaped.ended, reaped.more), (vec![run], false));
     assert_eq!(store.completable(9).await.unwrap().value, [run]);
@@ -189,7 +190,7 @@ async fn undecodable_items_end_step_by_step() {
     }
     let later = store.shifted(16 * 60_000);
     attach(&later, 2).await;
-    let later = store.shifted(26 * 60_000);
+    let later = reaper(&store, 2, 26 * 60).await;
     let mut steps = Vec::new();
     for _ in 0..4 {
         let reaped = later.reap(SessionId(2)).await.unwrap().value;
@@ -228,11 +229,9 @@ async fn settling(store: &SqliteStore, n: &mut u64, full: Option<&str>) -> Durat
         *n += 1;
         let mut jobs = vec![JobWant { job: Arc::from(JOB), slots: 1, per_slot: 1 }];
         jobs.extend(full.map(|job| JobWant { job: Arc::from(job), slots: 0, per_slot: 0 }));
-        let settlements =
-            held.iter().map(|lease| Settlement { end: End::Back, ..done(lease) }).collect();
+        let settlements = held.iter().map(|lease| Settlement { end: End::Back, ..done(lease) }).collect();
         let want = Want { slots: 1, jobs };
-        let settle =
-            Settle { session: SessionId(1), lane: 3, n: *n, settlements, effects: Vec::new(), want };
+        let settle = Settle { session: SessionId(1), lane: 3, n: *n, settlements, effects: Vec::new(), want };
         let began = Instant::now();
         held = store.settle(settle).await.unwrap().value.leases;
         best = best.min(began.elapsed());
@@ -267,7 +266,7 @@ async fn looking_for_work_costs_nothing_for_what_may_not_be_leased() {
     let (session, lease, node) = (SessionId(1), Duration::from_secs(600), Node::default());
     let links = vec![link(JOB), link("suite.full")];
     store.attach(Attach { session, lease, node, links, gone: Vec::new() }).await.unwrap();
-    filled_of_two(&store).await;
+    filled(&store, 1, 9, 1_000).await;
     let beside_full = settling(&store, &mut n, Some("suite.full")).await;
     // Jobs that are paused.
     let file = File::new();
@@ -281,25 +280,6 @@ async fn looking_for_work_costs_nothing_for_what_may_not_be_leased() {
         assert!(took < 2 * alone + Duration::from_micros(50), "{what}: {took:?}, and {alone:?} alone");
     }
     eprintln!("alone {alone:?}, others {beside_others:?}, full {beside_full:?}, paused {beside_paused:?}");
-}
-
-async fn filled_of_two(store: &SqliteStore) {
-    let fire = Fire {
-        job: JOB.into(),
-        cause: Cause::Manual { request: 9, note: None },
-        if_busy: IfBusy::Fire,
-        priority: 9,
-        query: true,
-        exclusive: false,
-        item_type: "u64".into(),
-    };
-    let want = Want { slots: 1, jobs: Vec::new() };
-    let fired = store.fire(Some(SessionId(1)), vec![fire], want).await.unwrap().value.remove(0);
-    let jobs_core::Firing::Fired { lease, .. } = fired else { panic!("{fired:?}") };
-    common::append(store, lease.unwrap().token, 0, 0..1_000, true).await.unwrap();
-    // Behind those of the full job.
-    let conn = store.jobs().await.unwrap().value;
-    assert_eq!(conn.len(), 2);
 }
 
 #[tokio::test]

@@ -7,9 +7,7 @@ mod common;
 use std::time::Duration;
 
 use common::{File, attach, filled, settle};
-use jobs_core::{
-    Attach, Attached, Beat, Declaration, End, Link, Millis, Node, SessionId, Settlement, Store,
-};
+use jobs_core::{Attach, Attached, Beat, Declaration, End, Link, Millis, Node, SessionId, Settlement, Store};
 use jobs_sqlite::SqliteStore;
 
 const YEARS: i64 = 10 * 366 * 24 * 3_600_000;
@@ -46,12 +44,8 @@ async fn a_cursor_far_ahead_is_set_back_on_record() {
     assert!(attach_scheduled(&store, 3).await.ahead.is_empty());
     // What is ahead by little is reported, and waited for.
     attach_scheduled(&store.shifted(1_800_000), 4).await;
-    let redeclared = Declaration {
-        text: "5 * * * *".into(),
-        tz: "UTC".into(),
-        fingerprint: "two".into(),
-        instant: None,
-    };
+    let redeclared =
+        Declaration { text: "5 * * * *".into(), tz: "UTC".into(), fingerprint: "two".into(), instant: None };
     let link = Link { schedule: Some(redeclared), ..Link::new(SCHEDULED) };
     let (session, lease, node) = (SessionId(5), LEASE, Node::default());
     let attach = Attach { session, lease, node, links: vec![link], gone: Vec::new() };
@@ -76,7 +70,11 @@ async fn an_item_waits_as_long_as_it_was_meant_to() {
     attach(&store, 2).await;
     assert_eq!(settle(&store, 2, 1, Vec::new(), 1).await.unwrap(), []);
     let soon = store.shifted(61_000);
-    assert_eq!(settle(&soon, 2, 2, Vec::new(), 1).await.unwrap().len(), 1, "after its wait, and not in ten years");
+    assert_eq!(
+        settle(&soon, 2, 2, Vec::new(), 1).await.unwrap().len(),
+        1,
+        "after its wait, and not in ten years"
+    );
 }
 
 #[tokio::test]

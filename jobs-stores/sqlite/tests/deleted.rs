@@ -9,8 +9,8 @@ use std::{sync::Arc, time::Duration};
 use common::{File, append, done};
 use jobs_core::{
     Attach, Beat, Cause, Complete, Declaration, End, Failure, FailureKind, Fire, Firing, IfBusy, JobWant,
-    Lease, Link, Millis, Node, RunFilter, RunId, RunState, ScheduleState, SessionId, Settle, Settlement, Stage,
-    Store, Trigger, Verdict, Want,
+    Lease, Link, Millis, Node, RunFilter, RunId, RunState, ScheduleState, SessionId, Settle, Settlement,
+    Stage, Store, Trigger, Verdict, Want,
 };
 use jobs_sqlite::SqliteStore;
 
@@ -102,7 +102,8 @@ impl World {
         match self.fire(cause, IfBusy::Fire).await {
             Firing::Fired { run, .. } => {
                 self.fired.push(run);
-                self.schedule = Some(ScheduleState { cursor: tick, waiting: None, fingerprint: "one".into() });
+                self.schedule =
+                    Some(ScheduleState { cursor: tick, waiting: None, fingerprint: "one".into() });
             }
             Firing::Already(state) => self.schedule = Some(state),
             Firing::NotYet { .. } | Firing::Stale => {}
@@ -227,8 +228,11 @@ async fn any_row_may_be_deleted_while_runs_are_in_the_middle() {
         assert!(world.fired.len() >= before + 9, "jobs go on firing after `{sql}`");
         let runs = world.now().runs(RunFilter::new().limit(1_000)).await.unwrap().value;
         let newest = world.fired[world.fired.len() - 4];
-        let open: Vec<_> =
-            runs.iter().filter(|run| run.finished_at.is_none() && run.id < newest).map(|run| run.id).collect();
+        let open: Vec<_> = runs
+            .iter()
+            .filter(|run| run.finished_at.is_none() && run.id < newest)
+            .map(|run| run.id)
+            .collect();
         assert!(open.is_empty(), "after `{sql}` these never end: {open:?}");
         let newest = runs.iter().find(|run| run.id == newest).unwrap();
         assert_eq!(newest.state, RunState::Succeeded, "after `{sql}`: {newest:?}");

@@ -56,7 +56,10 @@ async fn an_operation_that_fails_takes_no_numbers_from_the_others() {
     let store = file.open().await;
     attach(&store, 1).await;
     // Of every second operation a row is refused.
-    plant(&file, "CREATE TRIGGER odd BEFORE INSERT ON cell WHEN new.name = 'bad' BEGIN SELECT RAISE(ABORT, 'odd'); END");
+    plant(
+        &file,
+        "CREATE TRIGGER odd BEFORE INSERT ON cell WHEN new.name = 'bad' BEGIN SELECT RAISE(ABORT, 'odd'); END",
+    );
     let (held, wait) = std::sync::mpsc::channel::<()>();
     store.in_next_commit(move || wait.recv().unwrap());
     let first = store.put_if("first", 0, put(json!(1)));
@@ -169,7 +172,10 @@ async fn what_a_limit_refuses_fails_alone() {
     let file = File::new();
     let store = file.open().await;
     let (lease, node) = (Duration::from_secs(60), Node::default());
-    plant(&file, "CREATE TRIGGER odd BEFORE INSERT ON link WHEN new.job = 'suite.odd' BEGIN SELECT RAISE(ABORT, 'odd'); END");
+    plant(
+        &file,
+        "CREATE TRIGGER odd BEFORE INSERT ON link WHEN new.job = 'suite.odd' BEGIN SELECT RAISE(ABORT, 'odd'); END",
+    );
     let links = vec![Link::new("suite.odd")];
     let refused = Attach { session: SessionId(2), lease, node, links, gone: Vec::new() };
     let error = store.attach(refused).await.unwrap_err();
