@@ -3,7 +3,7 @@
 use super::{Cursor, Fill, Run};
 use crate::{
     Cause, Fire, Firing, Header, IfBusy, Millis, Pass, Passing, RunId, SessionId, SkipReason, TickInfo,
-    Trigger, Verdict,
+    Trigger, Verdict, cut_text,
 };
 
 /// What a store knows of a fire before it is decided.
@@ -117,7 +117,7 @@ impl Made {
                 (*trigger, Some(*tick), None, None, verdicts)
             }
             Cause::Manual { request, note } => {
-                (Trigger::Manual, None, note.clone(), Some(*request), Vec::new())
+                (Trigger::Manual, None, note.as_ref().map(cut_text), Some(*request), Vec::new())
             }
         };
         let items = u64::from(!fire.query);
@@ -286,6 +286,9 @@ mod tests {
         let one = Made::by(&by_hand(), RunId::new(9), None, A, NOW);
         assert_eq!((one.first.stage, one.run.counts.total, one.run.fresh), (Stage::Work, 1, 1));
         assert_eq!((one.request, one.run.record.note.as_deref()), (Some(7), Some("please")));
+        let cause = Cause::Manual { request: 7, note: Some("please ".repeat(10_000)) };
+        let noted = Made::by(&Fire { cause, ..by_hand() }, RunId::new(9), None, A, NOW).run.record.note;
+        assert!(noted.is_some_and(|note| note.ends_with("… (cut, 70,000 bytes in all)")));
     }
 
     #[test]
