@@ -103,7 +103,7 @@ impl ErrorGroup {
         match groups.iter_mut().find(|group| group.kind == *kind && group.message == *message) {
             Some(found) => found.count += 1,
             None => {
-                Self::open(groups, Self { kind: *kind, message: message.clone(), count: 1, sample: item })
+                Self::open(groups, Self { kind: *kind, message: message.clone(), count: 1, sample: item });
             }
         }
     }

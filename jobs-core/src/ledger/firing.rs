@@ -21,6 +21,7 @@ pub struct Known<'a> {
 
 /// What becomes of a fire.
 #[derive(Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "it is taken apart where it is made")]
 pub enum Decision {
     /// It made this run before: it is answered as it was then, with the lease that came with the answer if it is held.
     Again(RunId),

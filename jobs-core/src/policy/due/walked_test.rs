@@ -33,7 +33,7 @@ fn walked(due: &Due<'_>) -> Decision {
         .collect();
     let caught_up = match due.policy.catch_up {
         CatchUp::Once if on_time.is_empty() => recent.last(),
-        CatchUp::All => recent.iter().rev().take(1_000).last(),
+        CatchUp::All => recent.iter().rev().take(1_000).next_back(),
         _ => None,
     };
     if let Some(fires) = caught_up {
