@@ -177,13 +177,17 @@ impl Journal {
         if beat.reconnected || !session.is_alive(now) {
             session.connected_at = now;
         }
+        // Not even a clock of the future can have connected it later than now.
+        session.connected_at = session.connected_at.min(now);
         session.until = now + session.lease;
         let (lease, open) = (session.lease, session.open.clone());
         if let Some(held) = &beat.held {
             for token in open.into_iter().filter(|token| !held.contains(token)) {
                 // A beat says nothing of what was leased after it was written.
                 let as_of = beat.as_of.min(now);
-                if self.model.leases.get(&token).is_some_and(|held| as_of.since(held.granted_at) > lease) {
+                // What a clock of the future granted would never be old.
+                let orphan = |granted_at| as_of.since(granted_at) > lease || granted_at > now + lease;
+                if self.model.leases.get(&token).is_some_and(|held| orphan(held.granted_at)) {
                     self.coverage.saw("lease: orphaned");
                     // The last beat of a process that has ended knows nothing, and it is as good as dead.
                     let since = self.at.saturating_sub(u64::try_from(lease.as_millis()).unwrap_or(0));
