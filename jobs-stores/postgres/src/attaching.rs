@@ -67,11 +67,9 @@ impl Step {
         attached.past.clone_from(&opening.past);
         let records: Vec<SessionRecord> =
             facts.read::<SessionRow>("other").iter().map(SessionRow::record).collect();
-        let reaped = &self.writes.sessions_gone;
         let is_shown = |record: &SessionRecord| {
             record.session != attach.session && (record.until >= self.now || record.holds > 0)
         };
-        debug_assert!(reaped.len() <= gone_limit(attach));
         attached.others = records.into_iter().filter(is_shown).collect();
         attached.others.retain(|other| !attach.gone.contains(&other.session) || attached.reaped.more);
         let session = ledger::Session::open(known.as_ref(), attach, opening.past.clone(), self.now);
@@ -210,10 +208,6 @@ impl Step {
         self.marks.work += 1;
         Ok(())
     }
-}
-
-fn gone_limit(attach: &Attach) -> usize {
-    attach.gone.len()
 }
 
 fn sorted(links: &[Link]) -> Vec<Link> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jobs_core::{
-    DeadFilter, DeadItem, Header, ItemId, PutCell, Requeue, Requeued, RunId, Trigger,
+    DeadFilter, DeadItem, Header, ItemId, PutCell, Requeue, Requeued, RunId, Trigger, cut_text,
     ledger::{self, REPEATED, discard_cell},
     requeued_chunks,
 };
@@ -80,7 +80,7 @@ impl Step {
         }
         let (run, items) = (RunId::new(number), exhumed.len() as u64);
         let mut made = ledger::Run::new(run, Trigger::Requeued, self.now, items);
-        made.record.note.clone_from(&requeue.note);
+        made.record.note = requeue.note.as_ref().map(cut_text);
         self.writes.runs_new.push(new_run(&made, job, Some(requeue.request))?);
         let dead = exhumed.iter().map(|(header, payload)| (header, &**payload));
         for chunk in requeued_chunks(dead, run, &Arc::clone(&requeue.job), self.now) {

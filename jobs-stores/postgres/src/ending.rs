@@ -16,7 +16,7 @@ use crate::{
     writes::JobWrite,
 };
 
-const RUNS: &str = "SELECT * FROM named_runs_2($1, $2)";
+const ENDING: &str = "SELECT * FROM ending_2($1, $2)";
 const CANCEL: &str = "SELECT * FROM named_runs_2($1, $2) UNION ALL SELECT * FROM waiting_2($1, $3, $4)";
 const UNCOUNTED: &str = "SELECT * FROM uncounted_2($1, $2)";
 
@@ -30,7 +30,7 @@ struct OwnLine {
 impl Step {
     pub(crate) async fn complete(&mut self, runs: &[Complete]) -> Done<Vec<Completion>> {
         let ids: Vec<i64> = runs.iter().map(|complete| key(complete.run)).collect();
-        self.load(sql!(RUNS, self.ns, ids)).await?;
+        self.load(sql!(ENDING, self.ns, ids)).await?;
         let (mut answers, mut finished) = (Vec::with_capacity(runs.len()), BTreeMap::<i64, usize>::new());
         for Complete { run, finish } in runs {
             let now = self.now;

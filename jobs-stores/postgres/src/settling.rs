@@ -110,11 +110,13 @@ impl Step {
             if pieces.is_empty() {
                 continue;
             }
+            let mut end = settlement.end.clone();
+            end.cut();
             for mut piece in pieces {
-                if let End::Undecodable(message) = &settlement.end {
+                if let End::Undecodable(message) = &end {
                     piece.header.not_decoded(&session.node.build, message, self.now);
                 }
-                self.end_held(held, piece, &settlement.end)?;
+                self.end_held(held, piece, &end)?;
             }
             for (_, effect) in settle.effects.iter().filter(|(of, _)| *of == index) {
                 let Effect::PutCell { name, put } = effect;

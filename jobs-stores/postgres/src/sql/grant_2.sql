@@ -1,8 +1,8 @@
 -- Leases what a session wants: highest priority first, then earliest due, in turns between jobs that tie. Lines of jobs that are
 -- not linked here, paused or full are passed over; when many are, the lines of each linked job are looked at instead.
--- `wants`: `slots` of the process, and of the jobs named in `jobs` their `job_slots` and `per_slot`.
-CREATE FUNCTION grant_2(of_ns integer, of_session bigint, wants jsonb, build text, patterns text[], newest smallint, clock bigint)
-    RETURNS SETOF fact_2 LANGUAGE plpgsql AS $$
+-- `held`: limited jobs whose rows are held. `wants`: `slots` of the process, and of the jobs named in `jobs` their `job_slots` and `per_slot`.
+CREATE FUNCTION grant_2(of_ns integer, of_session bigint, wants jsonb, build text, patterns text[], newest smallint,
+                         held bigint[], clock bigint) RETURNS SETOF fact_2 LANGUAGE plpgsql AS $$
 DECLARE
     slots integer := (wants ->> 'slots')::integer;
     wanted_jobs CONSTANT text[] := ARRAY(SELECT jsonb_array_elements_text(wants -> 'jobs'));
@@ -13,8 +13,6 @@ DECLARE
     of_slots bigint[] := '{}';
     of_per bigint[] := '{}';
     taken bigint[] := '{}';
-    -- Limited jobs whose row is held.
-    held bigint[];
     -- Items that slots which were begun can still take.
     begun bigint := 0;
     least CONSTANT bigint := -9223372036854775808;
@@ -46,16 +44,6 @@ DECLARE
 BEGIN
     IF slots <= 0 THEN
         RETURN;
-    END IF;
-    -- Held in the one order in which all hold them, before anything of them is counted.
-    held := ARRAY(SELECT DISTINCT first.job FROM (
-            SELECT l.job, k.exclusive, k.most FROM line AS l JOIN job AS j ON j.id = l.job
-                JOIN link AS k ON k.session = of_session AND k.job = j.name
-            WHERE l.ns = of_ns AND l.rank IS NOT NULL AND l.kind IN (1, 2, 3)
-            ORDER BY l.rank, l.turn, l.job, l.number, l.id LIMIT 64) AS first
-        WHERE first.exclusive OR first.most IS NOT NULL ORDER BY 1);
-    IF cardinality(held) > 0 THEN
-        PERFORM FROM job WHERE id = ANY (held) ORDER BY id FOR NO KEY UPDATE;
     END IF;
     SELECT NULL::bigint AS id INTO passed;
     <<looks>>
@@ -303,6 +291,26 @@ BEGIN
     RETURN first_due;
 END $$;
 
+-- Holds the limited jobs of which something may be leased, or stored, in the one order in which all hold them, before
+-- anything of them is counted or written.
+CREATE FUNCTION limited_2(of_ns integer, of_session bigint, stored bigint[]) RETURNS bigint[] LANGUAGE plpgsql AS $$
+DECLARE
+    ids bigint[];
+BEGIN
+    ids := ARRAY(SELECT first.job FROM (
+            SELECT l.job, k.exclusive, k.most FROM line AS l JOIN job AS j ON j.id = l.job
+                JOIN link AS k ON k.session = of_session AND k.job = j.name
+            WHERE l.ns = of_ns AND l.rank IS NOT NULL AND l.kind IN (1, 2, 3)
+            ORDER BY l.rank, l.turn, l.job, l.number, l.id LIMIT 64) AS first
+        WHERE first.exclusive OR first.most IS NOT NULL
+        UNION SELECT j.id FROM unnest(stored) AS s (id) JOIN job AS j ON j.id = s.id
+            JOIN link AS k ON k.session = of_session AND k.job = j.name WHERE k.exclusive OR k.most IS NOT NULL);
+    IF cardinality(ids) > 0 THEN
+        PERFORM FROM job WHERE id = ANY (ids) ORDER BY id FOR NO KEY UPDATE;
+    END IF;
+    RETURN ids;
+END $$;
+
 -- Writes what was settled, then leases more, and keeps the answer for a repeat of the call.
 CREATE FUNCTION settle_2(of_ns integer, clock bigint, doc jsonb, blobs bytea[], of_session bigint, wants jsonb, build text,
                          patterns text[], newest smallint, of_lane bigint, of_n bigint, lost bigint[])
@@ -311,8 +319,13 @@ DECLARE
     fact fact_2;
     over bigint[] := longs_2(coalesce(doc -> 'over', '[]'));
     tokens bigint[] := '{}';
+    held bigint[] := '{}';
     due bigint;
 BEGIN
+    IF wants IS NOT NULL THEN
+        held := limited_2(of_ns, of_session, ARRAY(
+            SELECT DISTINCT l.job FROM jsonb_to_recordset(doc -> 'lines') AS l (job bigint)));
+    END IF;
     FOR fact IN SELECT * FROM write_2(of_ns, clock, doc, blobs) LOOP
         RETURN NEXT fact;
         IF fact.kind = 'over' THEN
@@ -320,7 +333,7 @@ BEGIN
         END IF;
     END LOOP;
     IF wants IS NOT NULL THEN
-        FOR fact IN SELECT * FROM grant_2(of_ns, of_session, wants, build, patterns, newest, clock) LOOP
+        FOR fact IN SELECT * FROM grant_2(of_ns, of_session, wants, build, patterns, newest, held, clock) LOOP
             RETURN NEXT fact;
             tokens := tokens || (fact.doc::json ->> 'token')::bigint;
         END LOOP;

@@ -1,5 +1,5 @@
 -- What an operation needs to know, each in one call, so that a statement asks for all of it together. Each row is a fact: its
--- kind, what it says as JSON, and bytes. Locks are taken in one order by all: sessions, leases, runs, jobs, lines, each by id.
+-- kind, what it says as JSON, and bytes. Locks are taken in one order by all: sessions, leases, jobs, runs, lines, each by id.
 CREATE TYPE fact_2 AS (kind text, doc text, items bytea, cursor bytea);
 
 -- A session, held: so that it does not go meanwhile and leave behind what is given to it, or alone.
@@ -119,6 +119,14 @@ END $$;
 CREATE FUNCTION named_runs_2(of_ns integer, ids bigint[]) RETURNS SETOF fact_2 LANGUAGE plpgsql AS $$
 BEGIN
     RETURN QUERY SELECT * FROM runs_2(ARRAY(SELECT id FROM run WHERE id = ANY (ids) AND ns = of_ns));
+END $$;
+
+-- Runs that are to end, and their jobs first, which count them.
+CREATE FUNCTION ending_2(of_ns integer, ids bigint[]) RETURNS SETOF fact_2 LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM FROM job WHERE id IN (SELECT run.job FROM run WHERE run.id = ANY (ids) AND run.ns = of_ns AND run.finished IS NULL)
+        ORDER BY id FOR NO KEY UPDATE;
+    RETURN QUERY SELECT * FROM named_runs_2(of_ns, ids);
 END $$;
 
 -- Runs of which something was counted and not added up, and which of all have ended.
