@@ -6,17 +6,18 @@ use std::{
 };
 
 use jobs_core::{
-    Ahead, Attach, Attached, Link, Millis, PutCell, SessionId, SessionRecord, STEP_RECORDS, pause_cell,
+    Ahead, Attach, Attached, Link, Millis, PutCell, STEP_RECORDS, SessionId, SessionRecord,
     ledger::{self, Claim, Cursor, Patience, Yields},
+    pause_cell,
 };
 
 use crate::{
     connection::Lock,
     fault::{Done, Fault},
     jobs::Jobs,
+    records::{Move, Renamed},
     sessions::{SessionRow, links, written},
     step::{Step, most, sql},
-    writes::{Move, Renamed},
 };
 
 const LOAD: &str = "
@@ -116,7 +117,9 @@ impl Step {
             Claim::Takes => true,
             Claim::TakesIfAbandoned => {
                 let current = job.schedule.as_ref().map(|cursor| cursor.fingerprint.clone());
-                !live.iter().any(|link| link.schedule.as_ref().map(|other| other.fingerprint.clone()) == current)
+                !live
+                    .iter()
+                    .any(|link| link.schedule.as_ref().map(|other| other.fingerprint.clone()) == current)
             }
         };
         if takes {

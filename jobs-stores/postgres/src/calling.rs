@@ -116,7 +116,8 @@ impl Shared {
         let connect = self.pool.connect_options();
         match schema::prepare_at(&connect, &self.settings, &self.location).await {
             Ok(Prepared::Made) => {
-                let lost = "was dropped while it was in use, and is made anew: everything that was in it is lost";
+                let lost =
+                    "was dropped while it was in use, and is made anew: everything that was in it is lost";
                 notice::warn("schema", format!("{}: the schema {lost}", self.location));
                 true
             }

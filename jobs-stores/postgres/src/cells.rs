@@ -6,8 +6,8 @@ use serde::Deserialize;
 use crate::{
     facts::readable,
     fault::Done,
+    records::CellWrite,
     step::{Step, sql},
-    writes::CellWrite,
 };
 
 const GET: &str = "

@@ -2,18 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use jobs_core::{
-    Body, Cancellation, Complete, Completion, End, Header, RunId, STEP_RECORDS,
-};
+use jobs_core::{Body, Cancellation, Complete, Completion, End, Header, RunId, STEP_RECORDS};
 use serde::Deserialize;
 
 use crate::{
     facts::Facts,
     fault::Done,
     pieces::PieceRow,
+    records::JobWrite,
     runs::key,
     step::{Step, most, sql},
-    writes::JobWrite,
 };
 
 const ENDING: &str = "SELECT * FROM ending_2($1, $2)";

@@ -32,7 +32,10 @@ pub(crate) fn readable<T: DeserializeOwned>(text: &str) -> Option<T> {
         Ok(read) => Some(read),
         Err(error) => {
             let kind = std::any::type_name::<T>();
-            notice::warn("record", format!("a record in Postgres cannot be read and is left alone: {error} ({kind})"));
+            notice::warn(
+                "record",
+                format!("a record in Postgres cannot be read and is left alone: {error} ({kind})"),
+            );
             None
         }
     }

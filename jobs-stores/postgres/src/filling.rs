@@ -6,9 +6,9 @@ use crate::{
     fault::Done,
     items::Held,
     pieces::{Part, Piece},
+    records::{Published, Staged},
     runs::key,
     step::{Step, sql},
-    writes::{Published, Staged},
 };
 
 const LOAD: &str = "SELECT * FROM fill_2($1, $2)";

@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use jobs_core::{
-    Body, Cause, Chunk, Fire, Firing, Header, IfBusy, Lease, Pass, Passing, RunId, SessionId, Stage, Token, Want,
+    Body, Cause, Chunk, Fire, Firing, Header, IfBusy, Lease, Pass, Passing, RunId, SessionId, Stage, Token,
+    Want,
     ledger::{self, Decision, Head, Known, Made, QueueKey, QueueKind, Room},
 };
 
@@ -12,10 +13,11 @@ use crate::{
     fault::{Done, Fault},
     jobs::{Jobs, OfJob},
     pieces::Piece,
+    records::LeaseNew,
     runs::{key, new_run},
     sessions::SessionRow,
     step::{Step, sql},
-    writes::{LeaseNew, stage_number},
+    writes::stage_number,
 };
 
 const LOAD: &str = "
@@ -156,7 +158,12 @@ impl Step {
     }
 
     /// The leases that fires were answered with, for their repeats by the same session; none once they are settled.
-    async fn add_first_leases(&mut self, by: Option<i64>, again: &[RunId], answers: &mut [Firing]) -> Done<()> {
+    async fn add_first_leases(
+        &mut self,
+        by: Option<i64>,
+        again: &[RunId],
+        answers: &mut [Firing],
+    ) -> Done<()> {
         let runs: Vec<i64> = again.iter().map(|run| key(*run)).collect();
         let mut facts = self.load(sql!(AGAIN, self.ns, by, runs)).await?;
         for first in self.granted(&mut facts).await? {

@@ -12,8 +12,8 @@ use crate::{
     facts::{Facts, readable},
     fault::Done,
     pieces::{Part, Piece, PieceRow},
+    records::{DeadNew, FailureNew, FailuresCut, FailuresGone, LeaseWrite},
     step::Step,
-    writes::{DeadNew, FailureNew, FailuresCut, FailuresGone, LeaseWrite},
 };
 
 /// An item that a store killed, as a reap tells it.
@@ -159,7 +159,9 @@ impl Step {
                 let killed = ledger::after_crash_of(&mut piece.header);
                 piece.part.own = false;
                 match killed {
-                    Some(message) => dead.push(self.kill(held.job, piece, FailureKind::Poison, message, node)?),
+                    Some(message) => {
+                        dead.push(self.kill(held.job, piece, FailureKind::Poison, message, node)?)
+                    }
                     None => self.end(held.job, piece, held.cancelled, End::Back)?,
                 }
             }
@@ -250,9 +252,10 @@ impl Step {
     fn bury(&mut self, job: i64, header: &Header, part: &Part, end: &End) -> Done<()> {
         let body = match part.payload.stored() {
             None => Some(Body::unit()),
-            Some(body) => self.payloads.get(&body).map(|items| {
-                Body::from_bytes(items.clone()).range(part.at, part.at + part.count)
-            }),
+            Some(body) => self
+                .payloads
+                .get(&body)
+                .map(|items| Body::from_bytes(items.clone()).range(part.at, part.at + part.count)),
         };
         let items: Vec<&[u8]> = body.iter().flat_map(Body::items).collect();
         let number = header.number.cast_signed();

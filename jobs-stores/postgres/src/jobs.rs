@@ -11,7 +11,8 @@ use serde::Deserialize;
 use crate::{
     facts::{Facts, readable},
     fault::{Done, Fault},
-    writes::{JobNew, JobWrite, TickChanged, TickNew, Writes},
+    records::{JobNew, JobWrite, TickChanged, TickNew},
+    writes::Writes,
 };
 
 /// A job, and what decides about its ticks.

@@ -29,8 +29,13 @@
 //!
 //! `ready` holds what may be leased, `lease` what is in flight, `body` the payloads, up to a thousand items in each.
 //! What is ready is inserted and deleted and never updated, what settling counts is inserted and added up later, and jobs
-//! without a limit over the cluster share no row that all write. Every operation is one transaction, whose settings all
-//! end with it; it is tried again when it met another one.
+//! without a limit over the cluster share no row that all write.
+//!
+//! Every operation is one transaction of at most five round trips, whatever it carries: one that begins it, one or two that
+//! load all that it needs to know, one that writes all that the ledger of `jobs-core` has decided, and the commit. Loading,
+//! writing and leasing are functions of the schema, whose names end with the schema in which they came: a newer version adds
+//! others and leaves these to the programs that call them. Locks are taken in one order by all, and an operation that met
+//! another one all the same is tried again. What cannot be read is left alone and reported.
 
 mod attaching;
 mod calling;
@@ -53,6 +58,7 @@ mod options;
 mod pieces;
 mod pruning;
 mod reading;
+mod records;
 mod runs;
 mod schema;
 mod sessions;

@@ -5,7 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use jobs_core::{Beat, FailureKind, Pulse, Reaped, RunId, STEP_RECORDS, SessionId, Token, is_undecodable, ledger};
+use jobs_core::{
+    Beat, FailureKind, Pulse, Reaped, RunId, STEP_RECORDS, SessionId, Token, is_undecodable, ledger, notice,
+};
 use serde::Deserialize;
 
 use crate::{
@@ -15,9 +17,9 @@ use crate::{
     fault::Done,
     items::Held,
     pieces::{Piece, PieceRow},
+    records::{ChunkGone, SessionRenewed},
     sessions::SessionRow,
     step::{Step, most, sql},
-    writes::{ChunkGone, SessionRenewed},
 };
 
 const BEAT: &str = "
@@ -31,7 +33,8 @@ const DETACH: &str =
 const MAY_REAP: &str = "SELECT * FROM session_2($1, $2, false)";
 const REAP: &str = "
     SELECT * FROM expired_2($1, $2, NULL, $3) UNION ALL SELECT * FROM aside_2($1, $2, $4)
-    UNION ALL SELECT * FROM swept_2($1, $4) UNION ALL SELECT * FROM future_2($1, $2, $4)";
+    UNION ALL SELECT * FROM swept_2($1, $4) UNION ALL SELECT * FROM future_2($1, $2, $4)
+    UNION ALL SELECT * FROM lost_2($1, $2)";
 
 /// A queue of items that some builds could not decode, with the builds that live.
 #[derive(Deserialize)]
@@ -132,6 +135,9 @@ impl Step {
             self.marks.work += 1;
         }
         self.bury_undecodable(&mut facts, &mut reaped)?;
+        for id in facts.read::<u64>("lost") {
+            self.end_lost(RunId::new(id));
+        }
         reaped.ended = self.write().await?;
         Ok(reaped)
     }
@@ -201,7 +207,8 @@ impl Step {
             let most = u32::try_from(left).unwrap_or(u32::MAX).min(count);
             for index in 0..most {
                 let one = piece.range(index..index + 1);
-                let dead = self.kill(row.piece.job, one, FailureKind::Undecodable, failed.message.clone(), "")?;
+                let dead =
+                    self.kill(row.piece.job, one, FailureKind::Undecodable, failed.message.clone(), "")?;
                 reaped.dead.push(dead);
             }
             left -= most as usize;
@@ -214,6 +221,24 @@ impl Step {
         self.writes.restood.dedup();
         reaped.more |= left == 0 || seen >= STEP_RECORDS;
         Ok(())
+    }
+
+    /// Ends a run whose items somebody has deleted by hand, so that it holds its job no longer.
+    fn end_lost(&mut self, id: RunId) {
+        let Some(of) = self.run(id).filter(|of| !of.run.has_ended()) else { return };
+        let missing = of.run.counts.total.saturating_sub(of.run.counts.ended());
+        notice::warn(
+            "lost",
+            format!("{missing} items of run {id} of `{}` are not in Postgres any more", of.name),
+        );
+        of.run.counts.total = of.run.counts.ended();
+        of.run.fresh = 0;
+        of.changed = true;
+        let fill = of.run.record.fill.take();
+        of.run.record.query_failed |= fill.is_some();
+        if let Some(line) = fill.and_then(|fill| fill.place) {
+            self.drop_line(line);
+        }
     }
 
     /// The rest of a chunk of which some items are dead now.

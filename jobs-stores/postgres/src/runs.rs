@@ -11,7 +11,8 @@ use serde::Deserialize;
 use crate::{
     facts::{Fact, Facts, readable},
     fault::Done,
-    writes::{RunNew, RunWrite, TallyWrite, Writes},
+    records::{RunNew, RunWrite, TallyWrite},
+    writes::Writes,
 };
 
 /// A run that is held, and what is kept beside it.
@@ -174,8 +175,7 @@ pub(crate) fn new_run(run: &ledger::Run, job: i64, request: Option<u64>) -> Done
 /// What is added to the counts of a run that is not held.
 pub(crate) fn tally(run: RunId, tally: &ledger::Tally) -> Done<TallyWrite> {
     let Counts { ok, retries, dead, discarded, expired, cancelled, .. } = tally.counts;
-    let errors =
-        if tally.errors.is_empty() { None } else { Some(serde_json::to_string(&tally.errors)?) };
+    let errors = if tally.errors.is_empty() { None } else { Some(serde_json::to_string(&tally.errors)?) };
     let fresh = tally.fresh;
     Ok(TallyWrite { run: key(run), ok, retries, dead, discarded, expired, cancelled, fresh, errors })
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::{
     facts::readable,
     fault::Done,
-    writes::{LinkWrite, SessionWrite},
+    records::{LinkWrite, SessionWrite},
 };
 
 #[derive(Deserialize)]

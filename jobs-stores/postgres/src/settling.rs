@@ -48,7 +48,8 @@ impl<'a> Wants<'a> {
 impl Step {
     pub(crate) async fn settle(&mut self, settle: &Settle) -> Done<Settled> {
         let of = |settlements: &mut dyn Iterator<Item = &Settlement>| -> Vec<i64> {
-            let mut tokens: Vec<i64> = settlements.map(|settlement| settlement.token.0.cast_signed()).collect();
+            let mut tokens: Vec<i64> =
+                settlements.map(|settlement| settlement.token.0.cast_signed()).collect();
             tokens.dedup();
             tokens
         };
@@ -67,8 +68,8 @@ impl Step {
             let lost = settle.settlements.iter().map(|settlement| settlement.token).collect();
             return Ok(Settled { lost, ..Settled::default() });
         };
-        let last: Option<(u64, String)> = facts.one("lane");
-        match ledger::Turn::of(last.as_ref().map(|(n, _)| *n), settle.n) {
+        let last: Option<(i64, String)> = facts.one("lane");
+        match ledger::Turn::of(last.as_ref().map(|(n, _)| n.cast_unsigned()), settle.n) {
             ledger::Turn::Next => {}
             ledger::Turn::Late => {
                 self.write().await?;
@@ -148,7 +149,8 @@ impl Step {
         let over = self.over();
         self.writes.over = over.iter().map(|run| run.number().cast_signed()).collect();
         let (text, blobs) = self.sent()?.unwrap_or_else(|| ("{}".to_owned(), Vec::new()));
-        let patterns: Vec<String> = pauses.patterns(self.now).into_iter().map(|(pattern, _)| pattern).collect();
+        let patterns: Vec<String> =
+            pauses.patterns(self.now).into_iter().map(|(pattern, _)| pattern).collect();
         let lost: Vec<i64> = answer.lost.iter().map(|token| token.0.cast_signed()).collect();
         let newest = i16::try_from(FORMAT).unwrap_or(i16::MAX);
         let statement = sql!(

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use jobs_core::{
-    Append, Appended, Attach, Attached, Beat, Cancellation, Cell, Complete, Completion, DeadFilter, DeadItem, Fire, Firing, ItemId,
-    ItemInfo, JobRecord, Pass, Passing, Pruned, Pulse, PutCell, Reaped, Requeue, Requeued, RunFilter, RunId,
-    RunReport, SessionId, SessionRecord, Settle, Settled, Store, StoreError, StoreResult, TickInfo, Wakeups,
-    Want,
+    Append, Appended, Attach, Attached, Beat, Cancellation, Cell, Complete, Completion, DeadFilter, DeadItem,
+    Fire, Firing, ItemId, ItemInfo, JobRecord, Pass, Passing, Pruned, Pulse, PutCell, Reaped, Requeue,
+    Requeued, RunFilter, RunId, RunReport, SessionId, SessionRecord, Settle, Settled, Store, StoreError,
+    StoreResult, TickInfo, Wakeups, Want,
 };
 use sqlx::{ConnectOptions, PgPool, postgres::PgPoolOptions};
 
@@ -125,11 +125,7 @@ impl PostgresStore {
     /// Stores a ready chunk as it is: the door of the conformance suite for a chunk of a newer format.
     #[doc(hidden)]
     pub fn plant(&self, chunk: jobs_core::Chunk) -> StoreResult<'static, ()> {
-        self.call(Lock::Shared, chunk, |step, chunk| {
-            Box::pin(async move {
-                step.plant(chunk).await
-            })
-        })
+        self.call(Lock::Shared, chunk, |step, chunk| Box::pin(async move { step.plant(chunk).await }))
     }
 
     fn call<A, T>(&self, lock: Lock, given: A, work: Work<A, T>) -> StoreResult<'static, T>

@@ -19,12 +19,12 @@ const SCHEMA_1: &str = concat!(
 /// What a program of schema 1 stores: a run of three items, with the statements of that version.
 fn stored(run: u64, due: u64) -> String {
     let header = format!(
-        r#"{{"format":1,"job":"{JOB}","number":{run},"tracked":false,"trigger":"manual","tick":null,"stage":"Work",
+        r#"{{"format":1,"job":"{JOB}","number":{run},"tracked":false,"trigger":"Manual","tick":null,"stage":"Work",
             "priority":0,"due":{due},"attempt":0,"fresh":true,"item_type":"u64","key":null,"suspect":false,"crashes":0,
             "redelivered":0,"start":0,"enqueued_at":5,"options":{{"retries":null,"timeout":null,"expires_at":null}},
             "undecodable":null}}"#
     );
-    let record = r#"{"trigger":"manual","tick":null,"started_at":5,"note":null,"errors":[],"first":null,"fill":null,
+    let record = r#"{"trigger":"Manual","tick":null,"started_at":5,"note":null,"errors":[],"first":null,"fill":null,
                      "last_append":0,"query_failed":false,"over":null}"#;
     format!(
         "SET search_path TO jobs;
@@ -53,8 +53,10 @@ async fn what_an_older_version_stored_is_worked_off_and_it_goes_on_beside() {
     let items = "UPDATE jobs.body SET items = $1";
     sqlx::query(items).bind(body.as_bytes()).execute(&mut connect(&server).await).await.unwrap();
     let store = PostgresStore::connect(&server.url()).await.unwrap();
-    let version: i32 =
-        sqlx::query_scalar("SELECT schema FROM jobs.jobs_store").fetch_one(&mut connect(&server).await).await.unwrap();
+    let version: i32 = sqlx::query_scalar("SELECT schema FROM jobs.jobs_store")
+        .fetch_one(&mut connect(&server).await)
+        .await
+        .unwrap();
     assert_eq!(version, 2);
     attach(&store, 1).await;
     let leases = settle(&store, 1, 1, Vec::new(), 9).await.unwrap();

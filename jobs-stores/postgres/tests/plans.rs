@@ -8,8 +8,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use common::{LEASE, attach, connect, done, filled, settle, start};
 use jobs_core::{
-    Beat, Complete, DeadFilter, End, Failure, FailureKind, Millis, PutCell, Requeue, RunFilter, SessionId, Settlement,
-    Store, Token,
+    Beat, Complete, DeadFilter, End, Failure, FailureKind, Millis, PutCell, Requeue, RunFilter, SessionId,
+    Settlement, Store, Token,
 };
 use jobs_postgres::PostgresStore;
 use servers::postgres::Server;

@@ -8,9 +8,9 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use common::{LEASE, server, unique};
 use jobs_core::{
-    Attach, BodyWriter, Cause, Complete, DeadFilter, Declaration, End, Failure, FailureKind, Fire, Firing, IfBusy,
-    Lease, Link, Millis, Node, Overlap, Requeue, RunFilter, RunId, SessionId, Settle, Settlement, Store, Trigger,
-    Verdict, Want,
+    Attach, BodyWriter, Cause, Complete, DeadFilter, Declaration, End, Failure, FailureKind, Fire, Firing,
+    IfBusy, Lease, Link, Millis, Node, Overlap, Requeue, RunFilter, RunId, SessionId, Settle, Settlement,
+    Store, Trigger, Verdict, Want,
 };
 use jobs_postgres::{PostgresOptions, PostgresStore};
 use servers::proxy::Proxy;
@@ -43,8 +43,13 @@ impl Counted {
     }
 
     async fn attach(&self, session: u64, links: Vec<Link>) -> jobs_core::Attached {
-        let attach =
-            Attach { session: SessionId(session), lease: LEASE, node: Node::default(), links, gone: Vec::new() };
+        let attach = Attach {
+            session: SessionId(session),
+            lease: LEASE,
+            node: Node::default(),
+            links,
+            gone: Vec::new(),
+        };
         self.store.attach(attach).await.unwrap().value
     }
 
@@ -89,7 +94,13 @@ impl Counted {
 }
 
 fn detached(session: u64) -> Attach {
-    Attach { session: SessionId(session), lease: LEASE, node: Node::default(), links: Vec::new(), gone: Vec::new() }
+    Attach {
+        session: SessionId(session),
+        lease: LEASE,
+        node: Node::default(),
+        links: Vec::new(),
+        gone: Vec::new(),
+    }
 }
 
 /// A job without a query whose runs may overlap.
@@ -127,8 +138,12 @@ fn ended(leases: &[(RunId, Option<Lease>)], end: impl Fn(usize) -> End) -> Vec<S
 async fn ticks_of_many_jobs_fire_in_five_round_trips() {
     for exclusive in [false, true] {
         let counted = Counted::open().await;
-        let declared =
-            Declaration { text: "* * * * *".into(), tz: "UTC".into(), fingerprint: "f".into(), instant: None };
+        let declared = Declaration {
+            text: "* * * * *".into(),
+            tz: "UTC".into(),
+            fingerprint: "f".into(),
+            instant: None,
+        };
         let links: Vec<Link> = (0..256)
             .map(|n| Link {
                 schedule: Some(declared.clone()),
@@ -168,7 +183,8 @@ async fn ticks_of_many_jobs_fire_in_five_round_trips() {
         for time in ["first", "second"] {
             let fire = later.fire(Some(ME), fires.clone(), want.clone());
             let answers = counted.count(time, fire).await.unwrap().value;
-            let leased = answers.iter().filter(|answer| matches!(answer, Firing::Fired { lease: Some(_), .. }));
+            let leased =
+                answers.iter().filter(|answer| matches!(answer, Firing::Fired { lease: Some(_), .. }));
             assert_eq!(leased.count(), 256, "the {time} time");
         }
     }
@@ -184,7 +200,8 @@ async fn runs_by_hand_and_their_ends_take_five_round_trips() {
     counted.count("settle retries", counted.settle(1_001, ended(&runs, waits), 0)).await;
     let again: Vec<_> = counted.count("settle leases", counted.settle(1_002, Vec::new(), 600)).await;
     assert_eq!(again.len(), 600);
-    let again: Vec<_> = again.into_iter().map(|lease| (lease.chunk.header.run().unwrap(), Some(lease))).collect();
+    let again: Vec<_> =
+        again.into_iter().map(|lease| (lease.chunk.header.run().unwrap(), Some(lease))).collect();
     let dead = |n: usize| End::Dead(failure(n));
     counted.count("settle dead", counted.settle(1_003, ended(&again, dead), 0)).await;
     let all: Vec<Complete> = runs.iter().map(|(run, _)| Complete { run: *run, finish: true }).collect();
@@ -194,7 +211,8 @@ async fn runs_by_hand_and_their_ends_take_five_round_trips() {
     assert_eq!(dead.len(), 600);
     assert!(dead.iter().all(|dead| dead.attempts.len() == 2));
     let items: Vec<_> = dead.iter().map(|dead| dead.id).collect();
-    let requeue = Requeue { request: 5_000, job: "many.runs".into(), items: items[..500].to_vec(), note: None };
+    let requeue =
+        Requeue { request: 5_000, job: "many.runs".into(), items: items[..500].to_vec(), note: None };
     let requeued = counted.count("requeue", counted.store.requeue(requeue)).await.unwrap().value.unwrap();
     assert_eq!(requeued.items, 500);
     let discarded = counted.count("discard", counted.store.discard(5_001, items)).await.unwrap().value;

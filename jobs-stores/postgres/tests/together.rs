@@ -12,8 +12,8 @@ use std::{
 
 use common::{JOB, LEASE, done, filled, options, server, unique};
 use jobs_core::{
-    Attach, Cause, Complete, Declaration, End, Failure, FailureKind, Fire, Firing, IfBusy, JobWant, Lease, Link,
-    Millis, Node, RunState, SessionId, Settle, Settlement, Store, Trigger, Verdict, Want,
+    Attach, Cause, Complete, Declaration, End, Failure, FailureKind, Fire, Firing, IfBusy, JobWant, Lease,
+    Link, Millis, Node, RunState, SessionId, Settle, Settlement, Store, Trigger, Verdict, Want,
 };
 use jobs_postgres::{PostgresOptions, PostgresStore};
 use servers::proxy::Proxy;

@@ -9,14 +9,17 @@ use std::time::Duration;
 
 use common::{JOB, LEASE, append, attach, connect, done, filled, fire, numbers, run, settle, start};
 use jobs_core::{
-    Appended, Beat, Cancellation, Complete, End, Failure, FailureKind, Millis, PutCell, SessionId, Settlement, Store,
-    StoreError,
+    Appended, Beat, Cancellation, Complete, End, Failure, FailureKind, Millis, PutCell, SessionId,
+    Settlement, Store, StoreError,
 };
 use jobs_postgres::PostgresStore;
 use servers::postgres::Server;
 
 async fn number(server: &Server, sql: &str) -> i64 {
-    sqlx::query_scalar(sqlx::AssertSqlSafe(sql.to_owned())).fetch_one(&mut connect(server).await).await.unwrap()
+    sqlx::query_scalar(sqlx::AssertSqlSafe(sql.to_owned()))
+        .fetch_one(&mut connect(server).await)
+        .await
+        .unwrap()
 }
 
 fn snoozed(token: jobs_core::Token) -> Settlement {
@@ -63,7 +66,8 @@ async fn a_refused_value_fails_what_it_refers_to_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_cannot_keep_every_text_is_refused_with_the_remedy() {
     let server = start();
-    run(&server, "CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'").await;
+    run(&server, "CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")
+        .await;
     let url = server.url().replace("/postgres", "/latin");
     let error = PostgresStore::connect(&url).await.unwrap_err().to_string();
     assert!(error.contains("LATIN1") && error.contains("ENCODING 'UTF8'"), "{error}");
@@ -93,7 +97,8 @@ async fn what_cannot_be_read_is_left_alone() {
     let leases = settle(&store, 1, 1, Vec::new(), 1).await.unwrap();
     settle(&store, 1, 2, vec![snoozed(leases[0].token)], 0).await.unwrap();
     // A newer version wrote what this one does not know.
-    run(&server, "UPDATE jobs.delayed SET header = replace(header, '\"Manual\"', '\"Lunar\"'), due = 0").await;
+    run(&server, "UPDATE jobs.delayed SET header = replace(header, '\"Manual\"', '\"Lunar\"'), due = 0")
+        .await;
     run(&server, "UPDATE jobs.body SET header = replace(header, '\"Manual\"', '\"Lunar\"')").await;
     assert_eq!(settle(&store, 1, 3, Vec::new(), 9).await.unwrap().len(), 0);
     assert_eq!(number(&server, "SELECT count(*) FROM jobs.lease").await, 0, "nobody holds it");
@@ -104,8 +109,8 @@ async fn what_cannot_be_read_is_left_alone() {
 }
 
 const TABLES: [&str; 14] = [
-    "session", "link", "lane", "job", "tick", "run", "tally", "line", "ready", "delayed", "body", "share", "lease",
-    "failure",
+    "session", "link", "lane", "job", "tick", "run", "tally", "line", "ready", "delayed", "body", "share",
+    "lease", "failure",
 ];
 
 /// All that is done with runs. Answers may be anything but errors.
@@ -141,7 +146,12 @@ async fn rows_that_are_deleted_by_hand_wedge_nothing() {
             append(&store, staged.token, 0, 0..5, false).await.unwrap();
             let leases = settle(&store, 1, request * 10 - 5, Vec::new(), 8).await.unwrap();
             let failure = Box::new(Failure::new(FailureKind::Error, "no", Millis(0).timestamp()));
-            let retry = |token| Settlement { token, from: 0, to: 1, end: End::retry(Millis(0), Millis(0), failure.clone()) };
+            let retry = |token| Settlement {
+                token,
+                from: 0,
+                to: 1,
+                end: End::retry(Millis(0), Millis(0), failure.clone()),
+            };
             let some: Vec<Settlement> = leases.first().map(|lease| retry(lease.token)).into_iter().collect();
             settle(&store, 1, request * 10 - 4, some, 0).await.unwrap();
             run(&server, &format!("DELETE FROM jobs.{table}{}", which.replace("table_", table))).await;

@@ -10,6 +10,7 @@ CREATE INDEX job_overfull ON job (ns, id) WHERE ticks > keep_ticks OR finished >
 CREATE INDEX run_of ON run (job, id);
 -- A cancelled run of which something that waits is still to be ended.
 ALTER TABLE run ADD COLUMN sweep boolean NOT NULL DEFAULT false;
+CREATE INDEX run_open ON run (ns, id) WHERE finished IS NULL;
 CREATE INDEX run_sweep ON run (ns, id) WHERE sweep;
 CREATE INDEX line_aside ON line (ns, id) WHERE kind = 3;
 CREATE INDEX session_until ON session (ns, until);
