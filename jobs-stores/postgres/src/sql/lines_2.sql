@@ -1,6 +1,8 @@
--- The numbers of a list.
-CREATE FUNCTION longs_2(list jsonb) RETURNS bigint[] IMMUTABLE LANGUAGE sql AS
-    $$ SELECT ARRAY(SELECT n::bigint FROM jsonb_array_elements_text(list) WITH ORDINALITY AS l (n, i) ORDER BY i) $$;
+-- The numbers of a list. Not in SQL: that would be planned at every call.
+CREATE FUNCTION longs_2(list jsonb) RETURNS bigint[] IMMUTABLE LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN ARRAY(SELECT n::bigint FROM jsonb_array_elements_text(list) WITH ORDINALITY AS l (n, i) ORDER BY i);
+END $$;
 
 -- As `line_1`, and its hint is no later than the chunk that is added.
 CREATE FUNCTION line_2(of_ns integer, of_job bigint, of_kind smallint, of_run bigint, of_builds text, at_rank bigint,

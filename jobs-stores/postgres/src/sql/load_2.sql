@@ -25,6 +25,9 @@ CREATE FUNCTION leases_2(of_tokens bigint[], payloads bigint[], poison boolean) 
 DECLARE
     effects boolean;
 BEGIN
+    IF cardinality(of_tokens) = 0 THEN
+        RETURN;
+    END IF;
     PERFORM FROM lease WHERE token = ANY (of_tokens) ORDER BY token FOR UPDATE;
     effects := EXISTS (SELECT FROM effect LIMIT 1);
     RETURN QUERY SELECT 'lease', row_to_json(l)::text, NULL::bytea, NULL::bytea
@@ -37,14 +40,16 @@ BEGIN
             FROM lease LEFT JOIN body AS b ON b.id = lease.body LEFT JOIN job ON job.id = lease.job
                  LEFT JOIN run ON run.id = lease.number AND NOT lease.tracked
             WHERE lease.token = ANY (of_tokens) ORDER BY lease.token) AS l;
-    RETURN QUERY SELECT 'failure', row_to_json(f)::text, NULL::bytea, NULL::bytea
-        FROM (SELECT failure.number, failure.item, failure.failure FROM lease JOIN failure ON failure.number = lease.number
+    IF poison OR cardinality(payloads) > 0 THEN
+        RETURN QUERY SELECT 'failure', row_to_json(f)::text, NULL::bytea, NULL::bytea
+            FROM (SELECT failure.number, failure.item, failure.failure FROM lease JOIN failure ON failure.number = lease.number
                   AND failure.item >= lease.start AND failure.item < lease.start + lease.count
               WHERE lease.token = ANY (of_tokens) AND lease.stage = 1
                   AND (lease.token = ANY (payloads) OR (poison AND lease.suspect))
               ORDER BY failure.number, failure.item, failure.n) AS f;
-    RETURN QUERY SELECT * FROM bodies_2(ARRAY(SELECT body FROM lease WHERE token = ANY (of_tokens) AND stage = 1
+        RETURN QUERY SELECT * FROM bodies_2(ARRAY(SELECT body FROM lease WHERE token = ANY (of_tokens) AND stage = 1
         AND (token = ANY (payloads) OR (poison AND suspect))));
+    END IF;
     -- What the end of a query means for its run is decided with the run.
     RETURN QUERY SELECT * FROM runs_2((SELECT array_agg(DISTINCT number) FROM lease
         WHERE token = ANY (of_tokens) AND stage = 0 AND NOT tracked));
