@@ -21,7 +21,7 @@ ALTER TABLE line ADD COLUMN start bigint;
 
 -- How a session limits a job, from the text of its link. Numbers are held to what fits.
 CREATE FUNCTION link_number_2(link text, field text) RETURNS integer IMMUTABLE LANGUAGE sql AS
-    $$ SELECT least((link::jsonb ->> field)::bigint, 2147483647)::integer $$;
+    $$ SELECT CASE WHEN link::jsonb ->> field IS NOT NULL THEN least((link::jsonb ->> field)::bigint, 2147483647)::integer END $$;
 CREATE FUNCTION link_exclusive_2(link text) RETURNS boolean IMMUTABLE LANGUAGE sql AS
     $$ SELECT NOT (link::jsonb ->> 'query')::boolean AND (link::jsonb ->> 'overlap') <> 'allow' $$;
 ALTER TABLE link
