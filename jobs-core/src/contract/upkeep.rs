@@ -77,6 +77,17 @@ pub struct Reaped {
     pub more: bool,
 }
 
+impl Reaped {
+    /// Adds what the next step did.
+    pub fn add(&mut self, next: Self) {
+        self.nodes.extend(next.nodes);
+        self.items += next.items;
+        self.dead.extend(next.dead);
+        self.ended.extend(next.ended);
+        self.more = next.more;
+    }
+}
+
 /// What a prune did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pruned {

@@ -1,0 +1,96 @@
+//! Ending runs of which nothing is left to do: many in one call, and beside the dispatcher, which never waits for it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use jobs_core::{Complete, Completion, RunId, STEP_RECORDS};
+use tokio::sync::Notify;
+
+use crate::{event::Event, lock::lock, node::Node, refusal::Refusal};
+
+/// Runs that may be over.
+#[derive(Debug, Default)]
+pub(crate) struct Ending {
+    /// Whether this node has asked for the end of a run before, and got no answer.
+    waiting: Mutex<BTreeMap<RunId, bool>>,
+    some: Notify,
+    closed: AtomicBool,
+}
+
+impl Ending {
+    /// Adds runs that may be over.
+    pub(crate) fn put(&self, runs: impl IntoIterator<Item = RunId>) {
+        let mut waiting = lock(&self.waiting);
+        for run in runs {
+            waiting.entry(run).or_insert(false);
+        }
+        drop(waiting);
+        self.some.notify_one();
+    }
+
+    /// No more runs come.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.some.notify_one();
+    }
+
+    fn take(&self) -> Vec<(RunId, bool)> {
+        let mut waiting = lock(&self.waiting);
+        let first: Vec<RunId> = waiting.keys().copied().take(STEP_RECORDS).collect();
+        first.into_iter().filter_map(|run| waiting.remove_entry(&run)).collect()
+    }
+
+    /// Waits for runs; returns none once no more come.
+    async fn next(&self) -> Vec<(RunId, bool)> {
+        loop {
+            let closed = self.closed.load(Ordering::Acquire);
+            let runs = self.take();
+            if !runs.is_empty() || closed {
+                return runs;
+            }
+            self.some.notified().await;
+        }
+    }
+}
+
+/// Ends runs until the dispatcher has settled the last item.
+pub(crate) async fn run(node: Arc<Node>) {
+    loop {
+        let runs = node.ending.next().await;
+        if runs.is_empty() {
+            return;
+        }
+        end(&node, runs).await;
+    }
+}
+
+async fn end(node: &Node, mut runs: Vec<(RunId, bool)>) {
+    let completions = loop {
+        let complete = runs.iter().map(|(run, _)| Complete { run: *run, finish: false }).collect();
+        match node.ask_or_refusal(node.store.complete(complete)).await {
+            Ok(Some(completions)) => break completions,
+            Ok(None) => runs.iter_mut().for_each(|(_, asked)| *asked = true),
+            // The sweep of every second asks for them again.
+            Err(Refusal(reason)) => {
+                let first = runs.first().map_or_else(String::new, |(run, _)| run.to_string());
+                let text = format_args!("the store refused to end run {first} and others: {reason}");
+                return jobs_core::notice::warn("refused", text);
+            }
+        }
+        node.env.sleep(node.env.about(Duration::from_millis(50))).await;
+    };
+    for ((_, asked_before), completion) in runs.into_iter().zip(completions) {
+        match completion {
+            Completion::Completed(report) => node.bus.say(Event::RunFinished(*report)),
+            // It was this node, and the answer was lost; or another at the same time.
+            Completion::Already(report) if asked_before => node.bus.say(Event::RunFinished(*report)),
+            _ => {}
+        }
+    }
+}
