@@ -137,7 +137,11 @@ async fn a_year_without_a_runner_is_one_record_and_one_warning() -> Result<()> {
     let told: Vec<_> = told.collect();
     let [(first, last, count)] = told[..] else { panic!("{} warnings", told.len()) };
     assert!((31_535_980..=31_536_000).contains(&count), "{count}");
-    assert_eq!(last.as_second() - first.as_second() + 1, i64::try_from(count).unwrap(), "each second of them");
+    assert_eq!(
+        last.as_second() - first.as_second() + 1,
+        i64::try_from(count).unwrap(),
+        "each second of them"
+    );
     let records = t.client().ticks(Work::SECONDS, 1_000).await?;
     let missed: Vec<_> = records.iter().filter(|info| info.verdict == Verdict::Missed).collect();
     assert_eq!((missed.len(), missed[0].count, missed[0].tick, missed[0].last), (1, count, first, last));

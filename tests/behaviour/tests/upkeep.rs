@@ -110,7 +110,10 @@ async fn history_is_pruned_as_fast_as_it_is_made_and_a_busy_job_starves_no_other
     // What was made since the last look, which comes every three seconds or a little later.
     let since_the_last_look = 500;
     let (runs, ticks) = kept(&t, "flood.a").await;
-    assert!(runs <= since_the_last_look && ticks <= since_the_last_look, "{runs} runs and {ticks} ticks are kept");
+    assert!(
+        runs <= since_the_last_look && ticks <= since_the_last_look,
+        "{runs} runs and {ticks} ticks are kept"
+    );
     let (runs, ticks) = kept(&t, "flood.quiet").await;
     assert!(runs <= 6 && ticks <= 6, "{runs} runs and {ticks} ticks of the quiet job are kept");
     Ok(())
@@ -220,7 +223,10 @@ async fn what_an_attempt_says_is_cut_wherever_it_is_kept_or_shown() -> Result<()
         let size: usize = texts.iter().map(|text| text.len()).sum();
         assert!(size <= 8_192, "{job}: {size}");
         assert_eq!(failure.kind, kind);
-        assert!(texts.last().unwrap().ends_with(&format!("… (cut, {bytes} bytes in all)")), "{job}: {failure:?}");
+        assert!(
+            texts.last().unwrap().ends_with(&format!("… (cut, {bytes} bytes in all)")),
+            "{job}: {failure:?}"
+        );
         assert_eq!(report.errors[0].message, failure.message, "{job}");
     }
     let query = t.run("wordy.query").await?;
