@@ -60,6 +60,11 @@ fn memory_and_postgres_answer_alike() {
 }
 
 #[test]
+fn memory_and_a_toy_answer_alike() {
+    alike(Kind::Toy, 4_000..4_500);
+}
+
+#[test]
 fn the_same_sequence_twice_is_answered_alike() {
     alike(Kind::Memory, 3_000..3_100);
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use fastrand::Rng;
 use jobs_conformance::call::Call;
 use jobs_core::{
-    Attach, Beat, Cause, Fire, IfBusy, JobWant, Millis, Pass, SessionId, SkipReason, TickInfo, Token,
-    Trigger, Verdict, Want,
+    Beat, Cause, Fire, IfBusy, JobWant, Millis, Pass, SessionId, SkipReason, TickInfo, Token, Trigger,
+    Verdict, Want,
 };
 
 use super::{one, session};
@@ -24,14 +24,18 @@ pub(super) fn attach(rng: &mut Rng, view: &mut View, _: i64) -> Option<Call> {
         // An open session attaches again: the same, or after its process has linked something else.
         let session = session(rng, view)?;
         let same = view.sessions.get(&session).and_then(|peer| peer.attach.clone());
-        return if rng.u8(..3) > 0 { same } else { Some(Call::Attach(world::attach(session, rng))) };
+        return if rng.u8(..3) > 0 {
+            same
+        } else {
+            Some(Call::Attach(world::attach(session, rng, view.renames)))
+        };
     }
     view.sessions_made += 1;
-    let mut attach = world::attach(SessionId(view.sessions_made), rng);
+    let mut attach = world::attach(SessionId(view.sessions_made), rng, view.renames);
     if rng.u8(..5) == 0 {
         attach.gone = session(rng, view).into_iter().collect();
     }
-    Some(Call::Attach(Attach { ..attach }))
+    Some(Call::Attach(attach))
 }
 
 pub(super) fn detach(rng: &mut Rng, view: &mut View, _: i64) -> Option<Call> {
@@ -101,7 +105,7 @@ fn passed(rng: &mut Rng, from: Millis, to: Millis) -> Vec<TickInfo> {
     let mut passed = Vec::new();
     let mut at = from.0.div_euclid(time::STEP) * time::STEP + time::TICK + 6 * time::STEP;
     while at < to.0 && passed.len() < 4 && rng.u8(..3) > 0 {
-        let last = (at + 60_000 * rng.i64(..3)).min(to.0 - time::STEP);
+        let last = (at + 60_000 * rng.i64(0..3)).min(to.0 - time::STEP);
         if last < at {
             break;
         }
