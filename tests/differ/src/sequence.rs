@@ -73,6 +73,8 @@ pub enum Played {
     Alike,
     /// Some were not.
     Differs(Box<Difference>),
+    /// They were alike until items tied of which any may be leased first; what follows cannot be compared.
+    Tied,
     /// The machine was too busy: an operation took so long that times cannot be compared.
     TooSlow,
 }
@@ -135,6 +137,9 @@ impl Game {
             return Some(Played::TooSlow);
         }
         let [first, second] = [first, second].map(|answer| answer.equal(&call, &self.view));
+        if first != second && first.ties(&second) {
+            return Some(Played::Tied);
+        }
         if first != second {
             let difference = Difference {
                 kinds: [one.kind, other.kind],
@@ -183,6 +188,7 @@ enum Told {
 
 impl Side {
     async fn answer(&mut self, call: &Call, now: Millis) -> Told {
+        self.names.asked(call);
         let actual = self.names.actual(call);
         match perform(&*self.place.at(now), actual).await {
             Ok(Reply { now: at, .. }) if at < now || at.0 - now.0 > SLOW => Told::Late,
@@ -202,6 +208,28 @@ impl Told {
             Self::Answer(answer) => Self::Answer(open::equal(call, view, answer)),
             other => other,
         }
+    }
+}
+
+impl Told {
+    /// Whether both lease items of the same ranks, but other items: a rank is all that orders the items of different
+    /// queues, so which of those that tie are leased is open.
+    fn ties(&self, other: &Self) -> bool {
+        let items = |told: &Self| match told {
+            Self::Answer(Answer::Settle(settled)) => {
+                let items = settled.leases.iter().flat_map(|lease| {
+                    let header = &lease.chunk.header;
+                    let rank = header.rank();
+                    let stage = header.stage;
+                    (0..lease.chunk.count()).map(move |n| (rank, (header.item(n), stage)))
+                });
+                items.unzip()
+            }
+            _ => (Vec::new(), Vec::new()),
+        };
+        let (ranks, these) = items(self);
+        let (other_ranks, those) = items(other);
+        ranks == other_ranks && these != those
     }
 }
 
