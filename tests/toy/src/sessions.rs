@@ -18,7 +18,7 @@ impl State {
         }
         let known = self.sessions.remove(&attach.session);
         attached.past = known.as_ref().map(|known| known.state.past.clone()).unwrap_or_default();
-        let again = known.as_ref().is_some_and(|known| known.links == attach.links);
+        let again = known.as_ref().is_some_and(|known| same(&known.links, &attach.links));
         for link in &attach.links {
             if !again {
                 self.links.insert(link.job.clone(), link.clone());
@@ -182,4 +182,9 @@ impl State {
             }
         }
     }
+}
+
+/// Whether both link the same, in whatever order.
+fn same(one: &[Link], other: &[Link]) -> bool {
+    one.len() == other.len() && one.iter().all(|link| other.contains(link))
 }

@@ -47,6 +47,7 @@ impl State {
         if let Some(schedule) = schedule {
             self.record(schedule, verdicts);
         }
+        self.links.entry(fire.job.clone()).or_insert_with(|| Link::new(fire.job.clone()));
         self.runs.insert(run, Run { job: fire.job.clone(), request, state, staged: Vec::new() });
         self.waiting.push(Chunk { header: first, body: Body::unit() });
         let lease = session.and_then(|session| self.grant_first(run, session, room, now));

@@ -14,17 +14,25 @@ use jobs_core::{
 
 use crate::state::State;
 
-/// The toy.
+/// A store in a few maps. Clones share them.
 #[derive(Clone, Default)]
-pub(crate) struct Toy {
+pub struct Toy {
     state: Arc<Mutex<State>>,
     offset: i64,
     // Nobody is woken: whoever waits looks again after a while.
     waker: Waker,
 }
 
+impl std::fmt::Debug for Toy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Toy").finish_non_exhaustive()
+    }
+}
+
 impl Toy {
-    pub(crate) fn shifted(&self, offset: i64) -> Self {
+    /// The same store, seen through a clock that is so many milliseconds ahead.
+    #[must_use]
+    pub fn shifted(&self, offset: i64) -> Self {
         Self { offset, ..self.clone() }
     }
 
