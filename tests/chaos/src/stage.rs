@@ -118,7 +118,7 @@ impl Stage {
     /// # Errors
     /// If it cannot be started.
     pub fn begin(&self, orders: &Orders) -> io::Result<Process> {
-        Process::start(&self.program, orders)
+        Process::start(orders.program.as_ref().unwrap_or(&self.program), orders)
     }
 
     /// Waits until a process has joined the others.

@@ -1,6 +1,7 @@
-//! A rolling deploy that changes a schedule, and its rollback, with old and new side by side.
+//! A rolling deploy that changes a schedule, and its rollback, with old and new side by side: of one version of this
+//! project, or of an earlier one and this.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use jobs_runner::prelude::*;
 
@@ -20,9 +21,12 @@ const NEW: &str = "*/2 * * * * *";
 /// One process after the other is replaced: the new one starts, then the old one ends.
 pub(super) async fn play(play: &Play<'_>) -> Result<Outcome> {
     let mut stage = Stage::new(play.program, play.store, orders()).await?;
-    let (old, new) =
-        (stage.orders().clone(), Orders { schedule: Some(NEW.into()), ..stage.orders().clone() });
-    let mut all = stage.start_all(PROCESSES).await?;
+    let old = Orders { program: play.old.map(Path::to_owned), ..stage.orders().clone() };
+    let new = Orders { schedule: Some(NEW.into()), ..stage.orders().clone() };
+    let mut all = Vec::new();
+    for _ in 0..PROCESSES {
+        all.push(stage.start_with(&old).await?);
+    }
     stage.busy_for("chaos.load", Duration::from_secs(2)).await?;
     let rounds = if play.short { 1 } else { play.seconds.div_ceil(10) };
     for _ in 0..rounds {
