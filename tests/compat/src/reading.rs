@@ -9,8 +9,8 @@ use crate::{
     teller::{Teller, Told},
 };
 
-/// So many items of a run are read: the first of what is a long way to go.
-const ITEMS: usize = 20;
+/// More items than any run has left.
+const ITEMS: usize = 2_000;
 
 /// Reads everything.
 ///

@@ -1,6 +1,6 @@
 //! How a place comes to hold everything that a store keeps.
 //!
-//! The story is told in the ten minutes before [`END`](crate::kept::END). Who lives on when it ends: [`FIRST`], which
+//! The story is told in the twenty minutes before [`END`](crate::kept::END). Who lives on when it ends: [`FIRST`], which
 //! holds much, [`RENAMER`] and [`REAPER`]. [`DEAD`] has died a moment before, and nobody has noticed.
 
 pub mod beside;
@@ -145,13 +145,14 @@ fn an_instant() -> Declaration {
 /// What the store says; if it does not go as the story is told.
 pub async fn fill(place: &dyn Fixture) -> Told<Kept> {
     let mut kept = Kept::default();
-    let mut teller = Teller::new(place, -600).await?;
+    let mut teller = Teller::new(place, -1_200).await?;
+    crashes::die(&mut teller, &mut kept).await?;
+    teller.at(-600, &[]).await?;
     teller.attach(&seat(FIRST), &links(&FIRST_LINKS)).await?;
     teller.attach(&seat(GONE), &links(&[FORMER, LEFT])).await?;
     renaming::before(&mut teller, &mut kept).await?;
     ticks::fire(&mut teller, &mut kept).await?;
     items::work(&mut teller, &mut kept).await?;
-    crashes::die(&mut teller, &mut kept).await?;
     renaming::rename(&mut teller, &mut kept).await?;
     filling::stop_in_the_middle(&mut teller, &mut kept).await?;
     cells::write(&mut teller, &mut kept).await?;

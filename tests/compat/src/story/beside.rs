@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// A node of the old version that starts beside a newer one.
-pub const LATE: jobs_core::SessionId = jobs_core::SessionId(0x106);
+pub const LATE: jobs_core::SessionId = jobs_core::SessionId(0x206);
 
 /// So many seconds after the end of the story it goes on.
 pub const AT: i64 = 10;

@@ -1,9 +1,13 @@
-//! A job that gets another name, one whose schedule changes, and one that nobody links any more.
+//! A job that gets another name, one whose schedule changes, one that nobody links any more, and items that only a
+//! newer version can decode.
 
 use jobs_core::{End, IfBusy, Link, pause_cell};
 use serde_json::json;
 
-use super::{CHANGED, FORMER, GONE, LEFT, OPAQUE, REAPER, RENAMED, RENAMER, declared, link, seat};
+use super::{
+    CHANGED, CRASHED, FIRST, FORMER, GONE, LEFT, OPAQUE, REAPER, RENAMED, RENAMER, declared, link, links,
+    seat,
+};
 use crate::{
     kept::{Kept, clock},
     teller::{Teller, Told, by_hand, tick, value},
@@ -31,10 +35,17 @@ pub fn renamed_links() -> Vec<Link> {
     vec![link(RENAMED), changed, link(OPAQUE)]
 }
 
-pub(super) async fn rename(teller: &mut Teller<'_>, _: &mut Kept) -> Told {
-    teller.at(-50, &[REAPER]).await?;
+pub(super) async fn rename(teller: &mut Teller<'_>, kept: &mut Kept) -> Told {
+    teller.at(-100, &[]).await?;
+    teller.attach(&seat(REAPER), &links(&[CRASHED])).await?;
+    teller.at(-55, &[REAPER]).await?;
     teller.attach(&seat(RENAMER), &renamed_links()).await?;
-    let lease = teller.lease_one(RENAMER, OPAQUE, 2).await?;
-    teller.end(RENAMER, &lease, End::Undecodable("unknown variant `Express`".to_owned())).await?;
+    // Items that neither build can decode.
+    let run = teller.filled(FIRST, by_hand(OPAQUE, true, 122), &[0, 1, 2, 3, 4]).await?;
+    for (session, items) in [(FIRST, 5), (RENAMER, 2)] {
+        let lease = teller.lease_one(session, OPAQUE, items).await?;
+        teller.end(session, &lease, End::Undecodable("unknown variant `Express`".to_owned())).await?;
+    }
+    kept.numbers.insert("run/opaque".to_owned(), run.number());
     Ok(())
 }

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// So many items has the run that is in the middle of its work.
-pub const MANY: u64 = 2_500;
+pub const MANY: u64 = 1_200;
 
 pub(super) async fn fire(teller: &mut Teller<'_>, kept: &mut Kept) -> Told {
     on_time(teller, kept).await?;

@@ -90,7 +90,7 @@ pub(crate) async fn a_changed_schedule_holds_and_is_rolled_back(scene: &mut Scen
     let mut teller = scene.joined(5, &renamed_links()).await;
     let state = teller.schedule(CHANGED).await?;
     assert_eq!(&*state.fingerprint, "v2");
-    assert!((clock(-50)..clock(-30)).contains(&state.cursor), "it began anew: {:?}", state.cursor);
+    assert!((clock(-55)..clock(-40)).contains(&state.cursor), "it began anew: {:?}", state.cursor);
     let mut old = state.clone();
     old.fingerprint = "v1".into();
     let stale = teller.fire(Some(FIRST), tick(CHANGED, true, &old, clock(1), IfBusy::Fire)).await?;
