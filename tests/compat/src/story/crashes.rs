@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// A node that takes back what others held, and has ended when the story does.
-const UNDERTAKER: SessionId = SessionId(0x107);
+const UNDERTAKER: SessionId = SessionId(0x200);
 /// So many seconds lives a node that is about to die, so that it gets to do something on a machine that is busy.
 const SHORT: u64 = 30;
 /// So many seconds later it is gone.
