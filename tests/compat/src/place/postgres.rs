@@ -7,6 +7,7 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use jobs_conformance::Fixture;
@@ -68,6 +69,8 @@ impl Fixture for PostgresPlace {
         Box::pin(async move {
             self.make().await?;
             let options = PostgresOptions::from_url(&self.url())?.clock_offset(offset);
+            // The machine may have more to do than these tests.
+            let options = options.deadline(Duration::from_secs(30));
             Ok(Arc::new(PostgresStore::open(options).await?) as Arc<dyn Store>)
         })
     }
