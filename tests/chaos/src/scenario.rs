@@ -33,6 +33,8 @@ pub struct Play<'a> {
     pub seconds: u64,
     /// Whether less is done, for every day.
     pub short: bool,
+    /// The program of an earlier version, which is replaced and comes back in a deploy.
+    pub old: Option<&'a Path>,
 }
 
 /// What came of a scenario: one line of JSON.

@@ -49,12 +49,35 @@ impl Stage {
     /// # Errors
     /// If it cannot be connected to.
     pub async fn on(program: &Path, backend: Backend, orders: Orders) -> Result<Self> {
-        let directory = tempfile::tempdir()?;
-        let store = backend.url();
-        let logs = directory.path().join("logs");
-        std::fs::create_dir(&logs)?;
-        let client = Client::connect(&*store).await?;
-        let orders = Orders { store, logs, ..orders };
+        let (directory, orders) = directory(&backend, orders)?;
+        Self::connected(program, backend, directory, orders).await
+    }
+
+    /// A store that an earlier version has made, and so many processes of that version: this one comes after them.
+    ///
+    /// # Errors
+    /// If the store cannot be made, or a process does not start.
+    pub async fn after(
+        program: &Path,
+        kind: Kind,
+        orders: Orders,
+        processes: usize,
+    ) -> Result<(Self, Vec<Process>)> {
+        let backend = Backend::start(kind)?;
+        let (directory, orders) = directory(&backend, orders)?;
+        let mut all = Vec::new();
+        for _ in 0..processes {
+            let process = Process::start(orders.program.as_deref().unwrap_or(program), &orders)?;
+            // This version would change the store by looking into it: the banner has to say that it runs.
+            until("a process has started", PATIENCE, || Ok(process.said()?.contains("chaos.load")))?;
+            all.push(process);
+        }
+        let orders = Orders { program: None, ..orders };
+        Ok((Self::connected(program, backend, directory, orders).await?, all))
+    }
+
+    async fn connected(program: &Path, backend: Backend, directory: TempDir, orders: Orders) -> Result<Self> {
+        let client = Client::connect(&*orders.store).await?;
         Ok(Self {
             program: program.to_owned(),
             _directory: directory,
@@ -118,7 +141,7 @@ impl Stage {
     /// # Errors
     /// If it cannot be started.
     pub fn begin(&self, orders: &Orders) -> io::Result<Process> {
-        Process::start(&self.program, orders)
+        Process::start(orders.program.as_ref().unwrap_or(&self.program), orders)
     }
 
     /// Waits until a process has joined the others.
@@ -287,4 +310,12 @@ impl Stage {
         let logs = self.logs()?;
         Ok((oracle::judge_but(&logs, &expected, &self.faults, &self.forgotten), logs))
     }
+}
+
+/// A directory for the logs, and orders that name it and the store.
+fn directory(backend: &Backend, orders: Orders) -> Result<(TempDir, Orders)> {
+    let directory = tempfile::tempdir()?;
+    let logs = directory.path().join("logs");
+    std::fs::create_dir(&logs)?;
+    Ok((directory, Orders { store: backend.url(), logs, ..orders }))
 }

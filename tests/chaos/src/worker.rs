@@ -46,6 +46,9 @@ pub struct Orders {
     pub offset: i64,
     /// What the process takes for the time of day, as libfaketime reads it: `+600s`.
     pub clock: Option<String>,
+    /// The program of an earlier version that plays the process.
+    #[serde(skip)]
+    pub program: Option<PathBuf>,
 }
 
 impl Default for Orders {
@@ -61,6 +64,7 @@ impl Default for Orders {
             lease: LEASE,
             offset: 0,
             clock: None,
+            program: None,
         }
     }
 }
