@@ -33,6 +33,7 @@ mod report;
 #[doc(hidden)]
 pub mod returns;
 mod source;
+mod text;
 mod time;
 mod timetable;
 mod wakeups;
@@ -60,6 +61,7 @@ pub use report::*;
 #[doc(hidden)]
 pub use source::Source;
 pub use source::{StoreSource, without_password};
+pub use text::{MAX_TEXT, cut, cut_text};
 pub use time::Millis;
 pub use timetable::Timetable;
 pub use wakeups::{Marks, Waker, Wakeups};

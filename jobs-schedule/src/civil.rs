@@ -19,6 +19,7 @@ const LAST_YEAR: i32 = 9999;
 /// Civil time is counted in seconds since 1970-01-01T00:00:00 on the wall's own calendar.
 #[derive(Debug)]
 pub(crate) struct CivilSearch {
+    fields: Fields,
     either: cron::Schedule,
     /// Where one of two day fields suffices, the crate needs a schedule for each.
     or: Option<cron::Schedule>,
@@ -26,6 +27,7 @@ pub(crate) struct CivilSearch {
 
 impl CivilSearch {
     pub(crate) fn new(fields: &Fields) -> Result<CivilSearch, ScheduleError> {
+        let fields = *fields;
         let every_weekday = "*".to_owned();
         let weekdays =
             if fields.day_of_week.is_full() { every_weekday.clone() } else { list(fields.day_of_week, 1) };
@@ -44,11 +46,16 @@ impl CivilSearch {
             })
         };
         Ok(match fields.days {
-            DayRule::And => CivilSearch { either: build(&days, &weekdays)?, or: None },
+            DayRule::And => CivilSearch { fields, either: build(&days, &weekdays)?, or: None },
             DayRule::Or => {
-                CivilSearch { either: build(&days, &every_weekday)?, or: Some(build("*", &weekdays)?) }
+                let either = build(&days, &every_weekday)?;
+                CivilSearch { fields, either, or: Some(build("*", &weekdays)?) }
             }
         })
+    }
+
+    pub(crate) fn fields(&self) -> &Fields {
+        &self.fields
     }
 
     /// The first fitting civil second after `civil`.

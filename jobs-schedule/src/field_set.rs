@@ -51,6 +51,29 @@ impl FieldSet {
         (0..64).filter(move |value| self.bits & (1 << value) != 0)
     }
 
+    #[cfg(feature = "search")]
+    pub(crate) fn contains(self, value: u32) -> bool {
+        self.bits & bit(self.field, value) != 0
+    }
+
+    /// How many values there are up to this one, itself included.
+    #[cfg(feature = "search")]
+    pub(crate) fn count_to(self, value: u32) -> u64 {
+        u64::from((self.bits & up_to(value)).count_ones())
+    }
+
+    /// The last value up to this one, itself included.
+    #[cfg(feature = "search")]
+    pub(crate) fn last_to(self, value: u32) -> Option<u32> {
+        (self.bits & up_to(value)).checked_ilog2()
+    }
+
+    /// The values as bits, Sunday as 0.
+    #[cfg(feature = "search")]
+    pub(crate) fn bits(self) -> u64 {
+        self.bits
+    }
+
     /// The `n` for which `*/n` has exactly these values.
     fn step(self) -> Option<u32> {
         let (first, last) = (self.field.first(), self.field.last());
@@ -112,6 +135,12 @@ fn bit(field: Field, value: u32) -> u64 {
     // Seven is Sunday again.
     let value = if field == Field::DayOfWeek && value == 7 { 0 } else { value };
     1u64.checked_shl(value).unwrap_or(0)
+}
+
+/// The bits of all values up to this one.
+#[cfg(feature = "search")]
+fn up_to(value: u32) -> u64 {
+    u64::MAX >> (63 - value.min(63))
 }
 
 fn stepped(field: Field, low: u32, high: u32, step: u32) -> u64 {

@@ -51,6 +51,7 @@ pub mod suggest;
 pub mod zone;
 
 mod cron_text;
+mod dates;
 mod error;
 mod expression;
 mod field;
@@ -69,7 +70,11 @@ pub use field::Field;
 #[cfg(feature = "search")]
 mod civil;
 #[cfg(feature = "search")]
+mod counting;
+#[cfg(feature = "search")]
 mod fingerprint;
+#[cfg(feature = "search")]
+mod fitting;
 #[cfg(feature = "search")]
 pub mod jitter;
 #[cfg(feature = "search")]

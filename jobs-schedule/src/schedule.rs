@@ -11,7 +11,7 @@ use jiff::tz::{TimeZone, TimeZoneDatabase};
 use crate::civil::CivilSearch;
 use crate::error::{ScheduleError, ScheduleErrorKind as Kind};
 use crate::expression::ExpressionKind;
-use crate::{Expression, Rule, fingerprint, search, zone};
+use crate::{Expression, Rule, counting, fingerprint, search, zone};
 
 /// When a job is due: a cron text in a zone, an interval, or one instant.
 ///
@@ -107,8 +107,7 @@ impl Schedule {
 
     /// One tick; what `instant` has below a millisecond is dropped.
     pub fn at(instant: Timestamp) -> Schedule {
-        let millis = instant.as_nanosecond().div_euclid(1_000_000);
-        let millis = i64::try_from(millis).unwrap_or(i64::MAX);
+        let millis = whole_millisecond(instant);
         let instant = clamped(millis);
         Schedule { expression: Expression::at_millis(millis), zone: UTC, finder: Finder::Instant(instant) }
     }
@@ -122,20 +121,75 @@ impl Schedule {
     ///
     /// The same for every instant from one tick until just before the next.
     pub fn next_after(&self, after: Timestamp) -> Option<Timestamp> {
-        let second = after.as_nanosecond().div_euclid(1_000_000_000);
-        let second = i64::try_from(second).ok()?;
+        let second = whole_second(after);
         let found = match &self.finder {
             Finder::Utc(civil) => civil.after(second)?,
             Finder::ElapsedTime(civil, tz) => search::next_by_elapsed_time(civil, tz, second)?,
             Finder::WallTime(civil, tz) => search::next_by_wall_time(civil, tz, second)?,
             Finder::Interval(interval) => {
-                let millis = i64::try_from(after.as_nanosecond().div_euclid(1_000_000)).ok()?;
-                let next = millis.div_euclid(*interval).checked_add(1)?.checked_mul(*interval)?;
+                let next =
+                    whole_millisecond(after).div_euclid(*interval).checked_add(1)?.checked_mul(*interval)?;
                 return Timestamp::from_millisecond(next).ok();
             }
             Finder::Instant(instant) => return (*instant > after).then_some(*instant),
         };
         Timestamp::from_second(found).ok()
+    }
+
+    /// The last tick at or before an instant; `None` when there is none since the beginning of time (the year -9999).
+    ///
+    /// ```
+    /// use jobs_schedule::Schedule;
+    ///
+    /// let schedule: Schedule = "0 9 * * MON-FRI".parse()?;
+    /// let sunday = "2026-03-01T12:00:00Z".parse()?;
+    /// assert_eq!(schedule.last_at_or_before(sunday), Some("2026-02-27T09:00:00Z".parse()?));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn last_at_or_before(&self, at: Timestamp) -> Option<Timestamp> {
+        let second = whole_second(at);
+        let found = match &self.finder {
+            Finder::Utc(civil) => civil.fields().last(second)?,
+            Finder::ElapsedTime(civil, tz) => counting::last_by_elapsed_time(civil.fields(), tz, second)?,
+            Finder::WallTime(civil, tz) => counting::last_by_wall_time(civil, tz, second)?,
+            Finder::Interval(interval) => {
+                let last = whole_millisecond(at).div_euclid(*interval).checked_mul(*interval)?;
+                return Timestamp::from_millisecond(last).ok();
+            }
+            Finder::Instant(instant) => return (*instant <= at).then_some(*instant),
+        };
+        Timestamp::from_second(found).ok()
+    }
+
+    /// How many ticks there are after `after`, up to and including `until`.
+    ///
+    /// They are not walked through: a year of seconds costs no more than a year of hours.
+    ///
+    /// ```
+    /// use jobs_schedule::Schedule;
+    ///
+    /// let schedule = Schedule::parse("* * * * * *", "Europe/Paris")?;
+    /// let year = schedule.count_between("2026-01-01T00:00:00Z".parse()?, "2027-01-01T00:00:00Z".parse()?);
+    /// assert_eq!(year, 365 * 86_400);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn count_between(&self, after: Timestamp, until: Timestamp) -> u64 {
+        if until <= after {
+            return 0;
+        }
+        let from = whole_second(after);
+        let to = whole_second(until);
+        let count = match &self.finder {
+            Finder::Utc(civil) => Some(civil.fields().count(from, to)),
+            Finder::ElapsedTime(civil, tz) => counting::count_by_elapsed_time(civil.fields(), tz, from, to),
+            Finder::WallTime(civil, tz) => counting::count_by_wall_time(civil, tz, from, to),
+            Finder::Interval(interval) => {
+                let multiples = |at| whole_millisecond(at).div_euclid(*interval);
+                u64::try_from(multiples(until) - multiples(after)).ok()
+            }
+            Finder::Instant(instant) => Some(u64::from(after < *instant && *instant <= until)),
+        };
+        count.unwrap_or_default()
     }
 
     /// The parsed text.
@@ -163,6 +217,16 @@ impl Schedule {
         let text = self.expression.to_string();
         format!("v1-{:016x}", fingerprint::hash(&[b"schedule v1", text.as_bytes(), self.zone.as_bytes()]))
     }
+}
+
+/// The second of an instant, without what is finer.
+fn whole_second(at: Timestamp) -> i64 {
+    at.as_second() - i64::from(at.subsec_nanosecond() < 0)
+}
+
+/// The millisecond of an instant, without what is finer.
+fn whole_millisecond(at: Timestamp) -> i64 {
+    at.as_millisecond() - i64::from(at.subsec_nanosecond() % 1_000_000 < 0)
 }
 
 fn clamped(millis: i64) -> Timestamp {

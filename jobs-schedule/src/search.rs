@@ -41,43 +41,50 @@ pub(crate) fn next_by_elapsed_time(civil: &CivilSearch, tz: &TimeZone, after: i6
 /// overlap. (cronie takes a jump *back* of more than three hours for a correction as well, and runs both passes; no zone
 /// has made one since 1994, and a test watches.)
 pub(crate) fn next_by_wall_time(civil: &CivilSearch, tz: &TimeZone, after: i64) -> Option<i64> {
-    let mut wall = wall_reached(tz, after)?;
-    loop {
-        let found = civil.after(wall)?;
-        wall = found;
-        let instant = match tz.to_ambiguous_timestamp(date_time(found)?).offset() {
-            AmbiguousOffset::Unambiguous { offset } => found - i64::from(offset.seconds()),
-            AmbiguousOffset::Fold { before, .. } => found - i64::from(before.seconds()),
-            AmbiguousOffset::Gap { before, after: behind } => {
-                let behind = i64::from(behind.seconds());
-                let gap = behind - i64::from(before.seconds());
-                let change = tz.following(Timestamp::from_second(found - behind).ok()?).next()?;
-                let change_at = change.timestamp().as_second();
-                if gap >= CORRECTION {
-                    wall = change_at + behind - 1;
-                    continue;
-                }
-                change_at
+    let start = Timestamp::from_second(after).ok()?;
+    let mut offset = i64::from(tz.to_offset(start).seconds());
+    let mut found = civil.after(wall_reached(tz, after)?)?;
+    for change in tz.following(start) {
+        let change_at = change.timestamp().as_second();
+        if found - offset < change_at {
+            break;
+        }
+        let before = offset;
+        offset = i64::from(change.offset().seconds());
+        let resumed = change_at + offset;
+        if found < resumed {
+            if offset - before < CORRECTION {
+                return Some(change_at);
             }
-        };
-        if instant > after {
-            return Some(instant);
+            found = civil.after(resumed - 1)?;
         }
     }
+    Some(found - offset)
 }
 
 /// The furthest reading the wall clock has shown by now: in the second pass of an overlap, the end of the first.
-fn wall_reached(tz: &TimeZone, now: i64) -> Option<i64> {
-    let instant = Timestamp::from_second(now).ok()?;
-    let offset = tz.to_offset(instant);
+pub(crate) fn wall_reached(tz: &TimeZone, now: i64) -> Option<i64> {
+    let offset = tz.to_offset(Timestamp::from_second(now).ok()?);
     let wall = now + i64::from(offset.seconds());
     match tz.to_ambiguous_timestamp(date_time(wall)?).offset() {
-        AmbiguousOffset::Fold { before, after } if after == offset => {
-            let change = tz.preceding(Timestamp::from_second(now + 1).ok()?).next()?;
-            Some(wall.max(change.timestamp().as_second() + i64::from(before.seconds()) - 1))
+        AmbiguousOffset::Fold { after, .. } if after == offset => {
+            let first_pass = last_change(tz, now)? - 1;
+            let before = tz.to_offset(Timestamp::from_second(first_pass).ok()?);
+            Some(wall.max(first_pass + i64::from(before.seconds())))
         }
         _ => Some(wall),
     }
+}
+
+/// The last change of the clock up to `now`.
+///
+/// Where a zone's table ends off its rule for the years behind it (Ciudad Juárez in November 2022), jiff's `preceding`
+/// answers with a change by that rule which never was, so what follows it is looked at too.
+pub(crate) fn last_change(tz: &TimeZone, now: i64) -> Option<i64> {
+    let instant = Timestamp::new(now, 1).ok()?;
+    let found = tz.preceding(instant).next()?.timestamp();
+    let last = tz.following(found).map(|change| change.timestamp()).take_while(|at| *at < instant).last();
+    Some(last.unwrap_or(found).as_second())
 }
 
 fn date_time(wall: i64) -> Option<DateTime> {

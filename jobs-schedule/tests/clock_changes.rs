@@ -36,6 +36,15 @@ fn a_fixed_time_in_the_gap_runs_once_right_after_it() {
 }
 
 #[test]
+fn a_change_of_rules_that_leaves_the_wall_alone_loses_no_tick() {
+    // In October 2023 Greenland left its summer time for a new standard time that reads the same.
+    assert_eq!(
+        ticks("0,30 22-23 * * *", "America/Godthab", "2023-10-28T12:00:00Z", 4),
+        ["2023-10-29T00:00:00Z", "2023-10-29T00:30:00Z", "2023-10-29T01:00:00Z", "2023-10-29T01:30:00Z"]
+    );
+}
+
+#[test]
 fn several_fixed_times_in_one_gap_are_one_tick() {
     assert_eq!(
         ticks("0,15,30,45 2 * * *", "America/New_York", "2026-03-08T00:00:00Z", 2),

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use serde_json::Value;
 
-use crate::{Chunk, Failure, Millis, PutCell, RunId, SessionId, Token};
+use crate::{Chunk, Failure, Millis, PutCell, RunId, SessionId, Token, cut};
 
 /// What to settle, and what is wanted next.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,6 +83,15 @@ impl End {
     #[must_use]
     pub fn snooze(at: Millis, now: Millis) -> Self {
         Self::Snooze { at, wait: at.since(now) }
+    }
+
+    /// Cuts the texts that a user's code has made.
+    pub fn cut(&mut self) {
+        match self {
+            Self::Retry { failure, .. } | Self::Dead(failure) => failure.cut(),
+            Self::Discarded(text) | Self::Undecodable(text) => cut(text),
+            Self::Done(_) | Self::Snooze { .. } | Self::Cancelled | Self::Expired | Self::Back => {}
+        }
     }
 }
 

@@ -22,10 +22,11 @@ pub enum Fate {
     },
 }
 
-/// What becomes of items whose attempt ended so, and how that is counted. `cancelled`: whether their run was cancelled;
-/// nothing of it is tried again.
+/// What becomes of items whose attempt ended so, and how that is counted, with texts that are cut. `cancelled`: whether
+/// their run was cancelled; nothing of it is tried again.
 #[must_use]
-pub fn fate(header: Header, end: End, cancelled: bool, now: Millis) -> (End, Fate) {
+pub fn fate(header: Header, mut end: End, cancelled: bool, now: Millis) -> (End, Fate) {
+    end.cut();
     let goes_on = matches!(end, End::Retry { .. } | End::Snooze { .. } | End::Back | End::Undecodable(_));
     let end = if cancelled && goes_on { End::Cancelled } else { end };
     let fate = match &end {
@@ -165,6 +166,30 @@ mod tests {
         }
         assert_eq!(fate(header(), End::Done(None), true, NOW).0, End::Done(None), "what is done is done");
         assert_eq!(fate(header(), End::Dead(failure()), true, NOW).1, Fate::Dead);
+    }
+
+    #[test]
+    fn what_is_said_of_an_end_is_cut() {
+        let long = "x".repeat(1 << 20);
+        let failure = || Box::new(Failure { message: long.clone(), ..*failure() });
+        let ends = [
+            End::Retry { at: NOW, wait: Duration::ZERO, failure: failure() },
+            End::Dead(failure()),
+            End::Discarded(long.clone()),
+            End::Undecodable(long.clone()),
+        ];
+        for end in ends {
+            let (end, _) = fate(header(), end, false, NOW);
+            let text = match &end {
+                End::Retry { failure, .. } | End::Dead(failure) => &failure.message,
+                End::Discarded(text) | End::Undecodable(text) => text,
+                other => panic!("{other:?}"),
+            };
+            assert!(
+                text.len() <= crate::MAX_TEXT && text.ends_with("(cut, 1,048,576 bytes in all)"),
+                "{end:?}"
+            );
+        }
     }
 
     #[test]

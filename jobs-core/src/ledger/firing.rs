@@ -3,7 +3,7 @@
 use super::{Cursor, Fill, Run};
 use crate::{
     Cause, Fire, Firing, Header, IfBusy, Millis, Pass, Passing, RunId, SessionId, SkipReason, TickInfo,
-    Trigger, Verdict,
+    Trigger, Verdict, cut_text,
 };
 
 /// What a store knows of a fire before it is decided.
@@ -21,6 +21,7 @@ pub struct Known<'a> {
 
 /// What becomes of a fire.
 #[derive(Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "it is taken apart where it is made")]
 pub enum Decision {
     /// It made this run before: it is answered as it was then, with the lease that came with the answer if it is held.
     Again(RunId),
@@ -117,7 +118,7 @@ impl Made {
                 (*trigger, Some(*tick), None, None, verdicts)
             }
             Cause::Manual { request, note } => {
-                (Trigger::Manual, None, note.clone(), Some(*request), Vec::new())
+                (Trigger::Manual, None, note.as_ref().map(cut_text), Some(*request), Vec::new())
             }
         };
         let items = u64::from(!fire.query);
@@ -286,6 +287,9 @@ mod tests {
         let one = Made::by(&by_hand(), RunId::new(9), None, A, NOW);
         assert_eq!((one.first.stage, one.run.counts.total, one.run.fresh), (Stage::Work, 1, 1));
         assert_eq!((one.request, one.run.record.note.as_deref()), (Some(7), Some("please")));
+        let cause = Cause::Manual { request: 7, note: Some("please ".repeat(10_000)) };
+        let noted = Made::by(&Fire { cause, ..by_hand() }, RunId::new(9), None, A, NOW).run.record.note;
+        assert!(noted.is_some_and(|note| note.ends_with("… (cut, 70,000 bytes in all)")));
     }
 
     #[test]

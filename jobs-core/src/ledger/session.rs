@@ -47,7 +47,8 @@ impl Session {
         now <= self.until
     }
 
-    /// Whether it has left, and is only there because of what it held.
+    /// Whether it has left, and is only there because of what it held: a beat of it that comes late is answered as if it
+    /// were not there.
     #[must_use]
     pub fn has_left(&self) -> bool {
         self.until == Self::LEFT

@@ -16,7 +16,8 @@ use super::{
 
 impl State {
     pub(super) fn beat(&mut self, beat: &Beat, now: Millis) -> Pulse {
-        let Some(session) = self.sessions.get_mut(&beat.session) else { return Pulse::default() };
+        let session = self.sessions.get_mut(&beat.session).filter(|session| !session.state.has_left());
+        let Some(session) = session else { return Pulse::default() };
         let renewed = session.state.renew(beat, now);
         self.marks.work += u64::from(renewed);
         let (state, held) = (session.state.clone(), session.leases.clone());

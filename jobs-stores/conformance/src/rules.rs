@@ -1,7 +1,9 @@
 //! The rules, each a function that is named for what it promises.
 
+mod bounds;
 mod cancelling;
 mod cells;
+mod clock;
 mod completing;
 mod crash;
 mod dead;
@@ -146,6 +148,7 @@ macro_rules! __rules {
             a_run_ends_as_its_items_did
             the_finish_item_comes_with_the_end
             a_run_that_may_be_over_is_told
+            runs_are_completed_in_one_call_each_by_its_own_guard
         }
         cancelling {
             what_waits_of_a_cancelled_run_ends
@@ -164,6 +167,23 @@ macro_rules! __rules {
             a_cell_expires
             a_cell_goes_with_its_session
             cells_are_listed_by_prefix
+            a_cell_is_compared_and_set_beside_effects
+            a_cell_that_steers_nothing_wakes_nobody_who_waits_for_it
+        }
+        clock {
+            nothing_waits_longer_than_it_was_meant_to
+            a_session_of_a_future_clock_ends_within_a_lease
+            what_a_future_clock_made_wait_is_due_after_its_wait
+            a_cursor_far_ahead_is_set_back_on_record
+            a_cursor_a_little_ahead_is_reported_and_waited_for
+        }
+        bounds {
+            what_is_due_at_once_becomes_ready_step_by_step
+            a_cancel_of_many_goes_on_until_all_have_ended
+            a_reap_of_many_leases_goes_on_until_all_are_back
+            a_detach_of_many_leases_gives_all_back_uncharged
+            undecodable_items_end_step_by_step
+            many_failures_in_one_call_are_kept_each_with_its_item
         }
         deploys {
             a_new_schedule_starts_now
@@ -177,6 +197,7 @@ macro_rules! __rules {
         upkeep {
             pruning_keeps_the_newest
             pruning_is_bounded
+            jobs_that_keep_too_much_are_pruned_alike
             tokens_grow_whatever_the_clock_says
             every_reply_carries_the_stores_time
             a_job_is_listed_with_its_items

@@ -8,8 +8,8 @@ use std::{sync::Arc, time::Duration};
 
 use common::{File, done};
 use jobs_core::{
-    Attach, Beat, Cause, Completion, Declaration, Fire, Firing, IfBusy, Link, Millis, Node, Overlap,
-    ScheduleState, SessionId, Settle, Store, Trigger, Verdict, Want,
+    Attach, Beat, Cause, Complete, Completion, Declaration, Fire, Firing, IfBusy, Link, Millis, Node,
+    Overlap, ScheduleState, SessionId, Settle, Store, Trigger, Verdict, Want,
 };
 use jobs_sqlite::SqliteStore;
 
@@ -75,13 +75,11 @@ async fn hour(store: &SqliteStore, n: u64, state: ScheduleState) -> ScheduleStat
     let settle =
         Settle { session: SESSION, lane: 0, n, settlements, effects: Vec::new(), want: Want::default() };
     store.settle(settle).await.unwrap();
-    // Asked for at once, so that they share their commits.
-    let completing: Vec<_> = runs.iter().map(|run| store.complete(*run, false)).collect();
-    for completion in completing {
-        let completion = completion.await.unwrap().value;
+    let completing = runs.iter().map(|run| Complete { run: *run, finish: false }).collect();
+    for completion in store.complete(completing).await.unwrap().value {
         assert!(matches!(completion, Completion::Completed(_)), "{completion:?}");
     }
-    while store.prune(1_000).await.unwrap().value == 1_000 {}
+    while store.prune(1_000).await.unwrap().value.more {}
     let Some(Cause::Tick { tick, .. }) = last else { panic!("an hour has ticks") };
     ScheduleState { cursor: tick, ..state }
 }

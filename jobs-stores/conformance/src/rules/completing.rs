@@ -1,6 +1,6 @@
 //! The end of a run.
 
-use jobs_core::{Completion, Counts, End, RunId, RunReport, RunState, Stage};
+use jobs_core::{Complete, Completion, Counts, End, RunId, RunReport, RunState, Stage};
 
 use super::settling::leased;
 use crate::{
@@ -91,5 +91,50 @@ pub(super) fn a_run_that_may_be_over_is_told(bench: &mut Bench<'_>) -> Check {
     ensure_eq!(bench.ask(|store| store.completable(1))?.len(), 1, "no more are listed than were asked for");
     bench.completed(first)?;
     ensure_eq!(bench.ask(|store| store.completable(9))?, [second], "a run that is over is not found");
+    Ok(())
+}
+
+pub(super) fn runs_are_completed_in_one_call_each_by_its_own_guard(bench: &mut Bench<'_>) -> Check {
+    let (open, held) = leased(bench, 1)?;
+    let done = bench.filled(A, FAN, 1)?;
+    let lease = bench.lease_one(A)?;
+    bench.settle(A, &lease, End::Done(None))?;
+    let empty = bench.filled(A, FAN, 0)?;
+    let ask = |bench: &mut Bench<'_>, runs: &[(RunId, bool)]| -> Check<Vec<(RunId, &'static str)>> {
+        let asked = runs.iter().map(|(run, finish)| Complete { run: *run, finish: *finish }).collect();
+        let answers = bench.ask(|store| store.complete(asked))?;
+        ensure_eq!(answers.len(), runs.len(), "each run has its answer");
+        let asked = runs.iter().map(|(run, _)| *run);
+        let told = asked.zip(answers).map(|(run, answer)| match answer {
+            Completion::Completed(report) => (report.id, "completed"),
+            Completion::Already(report) => (report.id, "already"),
+            Completion::Open => (run, "open"),
+            Completion::Unknown => (run, "unknown"),
+        });
+        Ok(told.collect())
+    };
+    let unknown = RunId::new(7);
+    let told = ask(bench, &[(open, true), (done, true), (unknown, true), (empty, false), (done, true)])?;
+    let promised =
+        [(open, "open"), (done, "completed"), (unknown, "unknown"), (empty, "completed"), (done, "already")];
+    ensure_eq!(
+        told,
+        promised,
+        "each run is completed by itself, and the answers are in the order of the runs"
+    );
+    let finish = bench.lease(A, 9)?;
+    let of: Vec<_> =
+        finish.iter().map(|lease| (lease.chunk.header.stage, lease.chunk.header.run())).collect();
+    ensure_eq!(of, [(Stage::Finish, Some(done))], "the finish item comes to the run that has one, once");
+    // All of these are completed, so that a repeat is answered alike.
+    bench.settle(A, &held, End::Done(None))?;
+    let mut runs = vec![(open, false)];
+    for _ in 0..3 {
+        runs.push((bench.filled(A, FAN, 0)?, false));
+    }
+    let told = ask(bench, &runs)?;
+    let promised: Vec<_> = runs.iter().map(|(run, _)| (*run, "completed")).collect();
+    ensure_eq!(told, promised, "many runs are completed in one call");
+    ensure_eq!(bench.ask(|store| store.completable(9))?, [], "none of them is left open");
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jobs_core::{Cause, End, ItemState, Link, Pass, SkipReason, TickInfo, Verdict};
 
 use crate::{
-    bench::{A, B, Bench, FAN, LEASE, MINUTE, failure, link, slots, state_of},
+    bench::{A, B, Bench, FAN, FAN_TOO, LEASE, MINUTE, failure, link, slots, state_of},
     violation::Check,
 };
 
@@ -70,6 +70,28 @@ pub(super) fn pruning_is_bounded(bench: &mut Bench<'_>) -> Check {
         ensure!(pruned.more || !more, "whoever asks is told that there is more to prune");
         before = after;
     }
+    Ok(())
+}
+
+pub(super) fn jobs_that_keep_too_much_are_pruned_alike(bench: &mut Bench<'_>) -> Check {
+    let keeps = |job| Link { keep_runs: 1, ..link(job) };
+    bench.attach(A, &[keeps(FAN), keeps(FAN_TOO)])?;
+    for (job, runs) in [(FAN, 9), (FAN_TOO, 3)] {
+        for _ in 0..runs {
+            let run = bench.filled(A, job, 0)?;
+            bench.completed(run)?;
+        }
+    }
+    let left = |bench: &mut Bench<'_>| -> Check<(usize, usize)> {
+        let runs = bench.runs()?;
+        let of = |job: &str| runs.iter().filter(|run| run.job == job).count();
+        Ok((of(FAN), of(FAN_TOO)))
+    };
+    let pruned = bench.ask(|store| store.prune(4))?;
+    ensure_eq!(left(bench)?, (7, 1), "each job that has too many gets the same share of the limit");
+    ensure!(pruned.more, "whoever asks is told that there is more to prune");
+    bench.ask(|store| store.prune(4))?;
+    ensure_eq!(left(bench)?, (3, 1), "a job that is alone in having too many gets all of the limit");
     Ok(())
 }
 

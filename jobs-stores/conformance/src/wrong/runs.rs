@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use jobs_core::{Appended, Cancellation, Completion, End, ItemState, Reply, RunState, Token};
 
-use super::liar::{Kind, Lie, ends, leases};
-use crate::call::{Answer, Call};
+use super::liar::{Kind, Lie, ends, leases, links};
+use crate::{
+    bench::FAN_TOO,
+    call::{Answer, Call},
+};
 
 /// Another number for each that a store gives out, in the opposite order.
 fn mirrored(token: &mut Token) {
@@ -29,6 +32,11 @@ pub(super) const LIES: &[Lie] = &[
             }
         }
     }),
+    Lie::answers(
+        "runs_are_completed_in_one_call_each_by_its_own_guard",
+        "answers for many runs in any order",
+        |_, answer, _| completions(answer).reverse(),
+    ),
     Lie::answers(
         "a_run_ends_as_its_items_did",
         "overlooks dead items beside others that are done",
@@ -121,6 +129,11 @@ pub(super) const LIES: &[Lie] = &[
     Lie::asks("pruning_is_bounded", "prunes all at once", |call, _| {
         if let Call::Prune(limit) = call {
             *limit = usize::MAX;
+        }
+    }),
+    Lie::asks("jobs_that_keep_too_much_are_pruned_alike", "prunes the first job alone", |call, _| {
+        for link in links(call).iter_mut().filter(|link| *link.job == *FAN_TOO) {
+            link.keep_runs = 100;
         }
     }),
     Lie::acts("tokens_grow_whatever_the_clock_says", "gives out tokens in any order", |liar, mut call| {

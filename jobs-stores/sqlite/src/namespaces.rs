@@ -9,13 +9,13 @@ use jobs_core::{Marks, Waker};
 
 /// One namespace.
 #[derive(Debug, Default)]
-pub(crate) struct Space {
+pub(crate) struct Namespace {
     pub(crate) name: String,
     pub(crate) waker: Waker,
     marks: Mutex<Marks>,
 }
 
-impl Space {
+impl Namespace {
     /// Tells those who wait that so much more has happened.
     pub(crate) fn raise(&self, more: Marks) {
         if more == Marks::default() {
@@ -31,12 +31,12 @@ impl Space {
 
 /// All of them.
 #[derive(Debug, Default)]
-pub(crate) struct Spaces(Mutex<BTreeMap<String, Arc<Space>>>);
+pub(crate) struct Namespaces(Mutex<BTreeMap<String, Arc<Namespace>>>);
 
-impl Spaces {
+impl Namespaces {
     /// The namespace of that name.
-    pub(crate) fn of(&self, name: &str) -> Arc<Space> {
-        let new = || Arc::new(Space { name: name.to_owned(), ..Space::default() });
+    pub(crate) fn of(&self, name: &str) -> Arc<Namespace> {
+        let new = || Arc::new(Namespace { name: name.to_owned(), ..Namespace::default() });
         lock(&self.0).entry(name.to_owned()).or_insert_with(new).clone()
     }
 
