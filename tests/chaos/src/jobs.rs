@@ -167,7 +167,7 @@ impl Chaos {
         (0..self.orders.items).collect()
     }
 
-    #[job("fail")]
+    #[job("fail", overlap = "allow")]
     async fn fail(&self, cx: &JobContext, n: u64) -> Result<()> {
         self.note(FAIL, cx, n);
         Err("no item of this job succeeds".into())
@@ -178,7 +178,7 @@ impl Chaos {
         vec![Odd { n: 0, text: "a zero byte \0 within".to_owned() }, Odd { n: 1, text: "x".repeat(TOO_LONG) }]
     }
 
-    #[job("odd")]
+    #[job("odd", overlap = "allow")]
     async fn odd(&self, cx: &JobContext, item: Odd) -> Result<()> {
         self.note(ODD, cx, item.n);
         Err(format!("an error with the text of its item: {}", item.text).into())
