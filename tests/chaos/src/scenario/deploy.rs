@@ -10,9 +10,10 @@ use super::{
     server::{PROCESSES, orders},
 };
 use crate::{
+    jobs::TICK,
     record::{Kind, Record},
     stage::Stage,
-    worker::{Orders, TICK},
+    worker::Orders,
 };
 
 /// The new version ticks every other second.
