@@ -6,8 +6,8 @@ mod common;
 
 use common::{all, ask, attach, done, filled, fire, numbers, open, server, settle};
 use jobs_core::{
-    Beat, DeadFilter, End, Failure, FailureKind, ItemId, Millis, Requeue, RunId, SessionId, Settle, Store,
-    StoreError, Token, Want,
+    Beat, Cancellation, DeadFilter, End, Failure, FailureKind, ItemId, Millis, Requeue, RunId, SessionId,
+    Settle, Store, StoreError, Token, Want,
 };
 use jobs_redis::RedisStore;
 use servers::redis::Options;
@@ -86,7 +86,7 @@ async fn what_names_nothing_is_found_nowhere() {
     for number in [0, u64::MAX, Token::MAX.0] {
         let run = RunId::new(number);
         assert_eq!(store.run(run).await.unwrap().value, None);
-        assert_eq!(store.cancel(run).await.unwrap().value, None);
+        assert_eq!(store.cancel(run).await.unwrap().value, Cancellation::Unknown);
         assert_eq!(store.items(run, usize::MAX).await.unwrap().value, []);
         let item = ItemId::new(number, u64::MAX);
         assert_eq!(store.discard(number, vec![item]).await.unwrap().value, 0);
