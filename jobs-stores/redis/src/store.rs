@@ -93,13 +93,16 @@ impl RedisStore {
         client: Option<Client>,
         options: &RedisOptions,
     ) -> Result<Self, StoreError> {
-        let wire = Wire { server, place: options.shown_url(), deadline: options.deadline };
+        let limits = OnceLock::new();
+        let wire = Wire { server, place: options.shown_url(), deadline: options.deadline, limits };
         let spaces = Arc::<Spaces>::default();
         let space = spaces.of(options.checked_namespace()?);
         let shared = Arc::new(Shared { wire, client, spaces, listener: OnceLock::new() });
         let store = Self { shared, space, offset: options.offset };
         store.ask(&script::OPEN, json!({}), nothing).await?;
-        checks::look(&store.shared.wire).await?;
+        let wire = &store.shared.wire;
+        let limits = checks::look(wire).await?;
+        wire.limits.get_or_init(|| limits);
         Ok(store)
     }
 

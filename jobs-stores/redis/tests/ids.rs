@@ -132,3 +132,19 @@ async fn a_time_beyond_all_times_is_kept_as_the_latest() -> Result<(), StoreErro
     assert_eq!(store.items(run, 1).await?.value.len(), 1);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_step_takes_no_more_numbers_than_it_uses() {
+    let server = server(Options::new());
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    // Ahead of the clock, so that each number is the one after the last.
+    let ahead = Token::MAX.0 / 2;
+    let _: i64 = ask(&server.url(), &["HSET", "{jobs}:meta", "last", &ahead.to_string()]);
+    let mut versions = Vec::new();
+    for name in ["a", "b", "c"] {
+        let put = jobs_core::PutCell { value: Some(1.into()), ..Default::default() };
+        versions.push(store.put_if(name, 0, put).await.unwrap().value.unwrap());
+    }
+    // So numbers are never ahead of the clock: a server whose last number is lost with a failover goes on from its clock.
+    assert_eq!(versions, [ahead + 1, ahead + 2, ahead + 3]);
+}

@@ -54,7 +54,7 @@ async fn scattered(store: &RedisStore, job: &str, n: u64) -> (RunId, Lease) {
     let later = now + Duration::from_secs(60);
     let ends = [
         (0, 10, End::Done(None)),
-        (10, 20, End::retry(later, Millis(0), failure())),
+        (10, 20, End::retry(later, jobs_core::Millis(0), failure())),
         (20, 30, End::Dead(failure())),
         (30, 40, End::Back),
     ];

@@ -12,8 +12,8 @@ use std::{
 };
 
 use jobs_core::{
-    Append, Appended, Attach, BodyWriter, BoxError, BoxFuture, Cause, Chunk, End, Fire, Firing, IfBusy,
-    JobWant, Lease, Link, Node, RunId, SessionId, Settle, Settlement, Store, StoreError, Token, Want,
+    Append, Appended, Attach, Beat, BodyWriter, BoxError, BoxFuture, Cause, Chunk, End, Failure, FailureKind, Fire,
+    Firing, IfBusy, JobWant, Lease, Link, Millis, Node, RunId, SessionId, Settle, Settlement, Store, StoreError, Token, Want,
 };
 use jobs_redis::{RedisOptions, RedisStore};
 use servers::redis::{Options, Server};
@@ -171,6 +171,26 @@ pub(crate) async fn settle(
     let want = Want { slots: u32::from(items > 0), jobs };
     let settle = Settle { session: SessionId(session), lane: 0, n, settlements, effects: Vec::new(), want };
     Ok(store.settle(settle).await?.value.leases)
+}
+
+pub(crate) async fn beat(store: &dyn Store, session: u64) {
+    let beat = Beat { session: SessionId(session), held: None, as_of: Millis::MAX, reconnected: false };
+    assert!(store.beat(beat).await.unwrap().value.alive);
+}
+
+pub(crate) fn failed(now: Millis, message: impl Into<String>) -> Box<Failure> {
+    Box::new(Failure::new(FailureKind::Error, message, now.timestamp()))
+}
+
+/// The longest script that a server has run since it was asked last, in microseconds.
+pub(crate) fn slowest(url: &str) -> u64 {
+    let entries: Vec<Vec<redis::Value>> = ask(url, &["SLOWLOG", "GET", "-1"]);
+    let _: () = ask(url, &["SLOWLOG", "RESET"]);
+    let took = entries.iter().filter_map(|entry| match entry.get(2) {
+        Some(redis::Value::Int(took)) => u64::try_from(*took).ok(),
+        _ => None,
+    });
+    took.max().unwrap_or(0)
 }
 
 pub(crate) fn all(lease: &Lease, end: End) -> Settlement {
