@@ -78,8 +78,10 @@ pub(crate) async fn is_full(wire: &Wire) -> bool {
         let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         line.and_then(|value| value.trim().parse::<u64>().ok())
     };
+    // What clients have sent is among what is used, and so is the value that was refused.
+    let sent = of("mem_clients_normal").unwrap_or(0);
     match (of("used_memory"), of("maxmemory")) {
-        (Some(used), Some(most)) => used >= most,
+        (Some(used), Some(most)) => used.saturating_sub(sent) >= most,
         _ => true,
     }
 }
@@ -163,7 +165,8 @@ mod tests {
 
     #[test]
     fn what_is_longer_than_a_server_takes_is_refused_before_it_is_sent() {
-        let limits = limits(&["proto-max-bulk-len", "10", "client-query-buffer-limit", "25"].map(str::to_owned));
+        let limits =
+            limits(&["proto-max-bulk-len", "10", "client-query-buffer-limit", "25"].map(str::to_owned));
         assert_eq!(limits.check([10, 10, 5].into_iter()), Ok(()));
         assert!(limits.check([1, 11].into_iter()).unwrap_err().contains("`proto-max-bulk-len`"));
         assert!(limits.check([9, 9, 9].into_iter()).unwrap_err().contains("`client-query-buffer-limit`"));

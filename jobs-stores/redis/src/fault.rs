@@ -102,7 +102,10 @@ mod tests {
         ] {
             assert!(matches!(of(refused), StoreError::Refused { .. }), "{refused}: {}", of(refused));
         }
-        assert!(matches!(of("OOM command not allowed when used memory > 'maxmemory'."), StoreError::Full { .. }));
+        assert!(matches!(
+            of("OOM command not allowed when used memory > 'maxmemory'."),
+            StoreError::Full { .. }
+        ));
         assert!(matches!(of("LOADING Redis is loading"), StoreError::Unreachable { .. }));
         assert!(matches!(of("ERR unknown command"), StoreError::Backend(_)));
     }

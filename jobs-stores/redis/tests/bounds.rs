@@ -74,7 +74,11 @@ async fn what_came_back_of_a_cancelled_run_ends_in_steps_and_what_nobody_touched
         let cancelled = store.cancel(run).await.unwrap().value;
         let counts = store.run(run).await.unwrap().value.unwrap().counts;
         steps += 1;
-        assert_eq!(settle(&store, 1, 2 + steps, Vec::new(), 10).await.unwrap(), [], "nothing of it is leased");
+        assert_eq!(
+            settle(&store, 1, 2 + steps, Vec::new(), 10).await.unwrap(),
+            [],
+            "nothing of it is leased"
+        );
         match cancelled {
             Cancellation::Cancelled { more: true } => {
                 assert!(counts.cancelled - before <= STEP, "{} in one step", counts.cancelled - before);
@@ -150,18 +154,16 @@ async fn what_is_due_at_one_instant_is_made_ready_a_thousand_in_a_step() {
     let mut delayed = 2_500;
     for n in 3..6 {
         let want = Want::default();
-        let settled = Settle {
-            session: SessionId(1),
-            lane: 0,
-            n,
-            settlements: Vec::new(),
-            effects: Vec::new(),
-            want,
-        };
+        let settled =
+            Settle { session: SessionId(1), lane: 0, n, settlements: Vec::new(), effects: Vec::new(), want };
         let reply = later.settle(settled).await.unwrap();
         let left = later.job(JOB).await.unwrap().value.unwrap().delayed;
         assert!(delayed - left <= STEP, "{} in one step", delayed - left);
-        assert_eq!(reply.value.next_due.is_some_and(|due| due <= reply.now), left > 0, "the next call goes on");
+        assert_eq!(
+            reply.value.next_due.is_some_and(|due| due <= reply.now),
+            left > 0,
+            "the next call goes on"
+        );
         delayed = left;
     }
     assert_eq!(delayed, 0);
@@ -231,15 +233,13 @@ async fn looking_for_work_does_not_walk_the_queues_of_jobs_that_are_not_for_it()
     let version = store.get("pause/others.*").await.unwrap().value.unwrap().version;
     store.put_if("pause/others.*", version, put).await.unwrap().value.unwrap();
     let want = Want { slots: 10, jobs: Vec::new() };
-    let again = Settle {
-        session: SessionId(2),
-        lane: 0,
-        n: 6,
-        settlements: Vec::new(),
-        effects: Vec::new(),
-        want,
-    };
-    assert_eq!(store.settle(again).await.unwrap().value.leases.len(), 10, "what is resumed is leased at once");
+    let again =
+        Settle { session: SessionId(2), lane: 0, n: 6, settlements: Vec::new(), effects: Vec::new(), want };
+    assert_eq!(
+        store.settle(again).await.unwrap().value.leases.len(),
+        10,
+        "what is resumed is leased at once"
+    );
 }
 
 #[tokio::test]

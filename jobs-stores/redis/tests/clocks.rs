@@ -17,12 +17,8 @@ const TEN_YEARS: i64 = 10 * 366 * 24 * 3_600_000;
 const LEASE: i64 = 600_000;
 
 async fn declare(store: &RedisStore, session: u64) -> Attached {
-    let schedule = Declaration {
-        text: "* * * * *".into(),
-        tz: "UTC".into(),
-        fingerprint: "one".into(),
-        instant: None,
-    };
+    let schedule =
+        Declaration { text: "* * * * *".into(), tz: "UTC".into(), fingerprint: "one".into(), instant: None };
     let link = Link { query: true, concurrency: 1_000, schedule: Some(schedule), ..Link::new(JOB) };
     let attach = Attach {
         session: SessionId(session),
@@ -121,8 +117,7 @@ async fn an_orphan_of_a_clock_of_the_future_goes_back() {
     attach(&wrong, 1).await;
     filled(&wrong, 1, 1, 10).await;
     settle(&wrong, 1, 1, Vec::new(), 10).await.unwrap();
-    let beat =
-        Beat { session: SessionId(1), held: Some(Vec::new()), as_of: Millis::MAX, reconnected: false };
+    let beat = Beat { session: SessionId(1), held: Some(Vec::new()), as_of: Millis::MAX, reconnected: false };
     store.beat(beat).await.unwrap();
     let job = store.job(JOB).await.unwrap().value.unwrap();
     assert_eq!((job.ready, job.in_flight), (10, 0));

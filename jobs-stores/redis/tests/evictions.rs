@@ -14,15 +14,12 @@ use jobs_core::{
 };
 use jobs_redis::RedisStore;
 
-const LEASE: i64 = 10_000;
+/// Sixty thirds of it are longer than the patience with what nobody can decode.
+const LEASE: i64 = 60_000;
 
 async fn attach(store: &RedisStore, session: u64) {
-    let schedule = Declaration {
-        text: "* * * * *".into(),
-        tz: "UTC".into(),
-        fingerprint: "one".into(),
-        instant: None,
-    };
+    let schedule =
+        Declaration { text: "* * * * *".into(), tz: "UTC".into(), fingerprint: "one".into(), instant: None };
     let link = Link { query: true, concurrency: 1_000, schedule: Some(schedule), ..Link::new(JOB) };
     let attach = Attach {
         session: SessionId(session),
@@ -41,7 +38,7 @@ async fn scene(store: &RedisStore) {
     let over = filled(store, 1, 1, 2).await;
     let leases = settle(store, 1, 1, Vec::new(), 10).await.unwrap();
     settle(store, 1, 2, leases.iter().map(done).collect(), 0).await.unwrap();
-    store.complete(vec![Complete { run: over, finish: true }]).await.unwrap();
+    store.complete(vec![Complete { run: over, finish: false }]).await.unwrap();
     filled(store, 1, 2, 40).await;
     let lease = settle(store, 1, 3, Vec::new(), 21).await.unwrap().pop().unwrap();
     let now = store.get("").await.unwrap().now;
@@ -57,13 +54,11 @@ async fn scene(store: &RedisStore) {
     settle(store, 1, 4, ends, 0).await.unwrap();
     attach(store, 2).await;
     let (_, fill) = fire(store, 1, 3).await.unwrap();
-    if let Some(fill) = fill {
-        append(store, fill.token, 0, 0..20, false).await.unwrap();
-    }
-    let ended = filled(store, 2, 4, 1).await;
+    append(store, fill.unwrap().token, 0, 0..20, false).await.unwrap();
+    let ended = fire(store, 9, 4).await.unwrap().0;
     store.cancel(ended).await.unwrap();
     for (name, owner) in [("lock/a", Some(SessionId(1))), ("pause/other.*", None)] {
-        let put = PutCell { value: Some(1.into()), expires_in: Some(Duration::from_secs(900)), owner };
+        let put = PutCell { value: Some(1.into()), expires_in: Some(Duration::from_secs(90_000)), owner };
         store.put_if(name, 0, put).await.unwrap().value.unwrap();
     }
 }
@@ -80,7 +75,8 @@ impl Runner {
     async fn round(&mut self, store: &RedisStore) -> Result<(), jobs_core::StoreError> {
         let held = Some(self.held.iter().map(|lease| lease.token).collect());
         let session = SessionId(self.session);
-        let pulse = store.beat(Beat { session, held, as_of: jobs_core::Millis::MAX, reconnected: false }).await?;
+        let pulse =
+            store.beat(Beat { session, held, as_of: jobs_core::Millis::MAX, reconnected: false }).await?;
         if !pulse.value.alive {
             (self.session, self.n) = (self.session + 100, 0);
             self.held.clear();
@@ -156,7 +152,8 @@ async fn after_losing(lost: impl Fn(&str) -> bool) -> Result<(), String> {
     store.prune(100).await.map_err(said)?;
     let job = store.job(JOB).await.map_err(said)?.value;
     if made.is_none() {
-        return Err(format!("the job is busy for ever: {runs:?}"));
+        let open: Vec<_> = runs.iter().filter(|run| !run.state.is_final()).map(|run| &run.counts).collect();
+        return Err(format!("the job is busy for ever: {open:?}, {job:?}"));
     }
     let ok = run.as_ref().map(|run| run.counts.ok);
     if ok != Some(1) {

@@ -12,8 +12,9 @@ use std::{
 };
 
 use jobs_core::{
-    Append, Appended, Attach, Beat, BodyWriter, BoxError, BoxFuture, Cause, Chunk, End, Failure, FailureKind, Fire,
-    Firing, IfBusy, JobWant, Lease, Link, Millis, Node, RunId, SessionId, Settle, Settlement, Store, StoreError, Token, Want,
+    Append, Appended, Attach, Beat, BodyWriter, BoxError, BoxFuture, Cause, Chunk, End, Failure, FailureKind,
+    Fire, Firing, IfBusy, JobWant, Lease, Link, Millis, Node, RunId, SessionId, Settle, Settlement, Store,
+    StoreError, Token, Want,
 };
 use jobs_redis::{RedisOptions, RedisStore};
 use servers::redis::{Options, Server};

@@ -95,6 +95,11 @@ local function audit_line(id)
         call('HSETNX', PREFIX .. 'cancelling', run.id, pack({ line = 1, at = 0 }))
         return
     end
+    if call('EXISTS', key('q', id), key('z', id)) == 0 then
+        -- What stood in it is lost.
+        restand(line)
+        return
+    end
     local stands = line.rank and line.turn and line.number
         and call('ZSCORE', PREFIX .. 'heads', head_member(line)) and call('ZSCORE', key('jh', line.job), id)
     if not stands then
