@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Records in a page of runs or jobs.
-const PAGE: usize = 200;
+const PAGE: usize = 100;
 /// Dead items in a page: each may have a hundred failed attempts of some kilobytes.
 const DEAD_PAGE: usize = 20;
 /// Runs that one step ends.

@@ -50,12 +50,12 @@ async fn undecodable_items_die_a_thousand_in_a_step_the_oldest_first() {
         assert!(reaped.dead.len() <= STEP as usize, "{} in one step", reaped.dead.len());
         dead.extend(reaped.dead.into_iter().map(|(_, _, item, _)| item));
         steps += 1;
-        if !reaped.more && (dead.len() as u64 == ITEMS || steps > 20) {
+        if !reaped.more && (dead.len() as u64 == ITEMS || steps > 40) {
             break;
         }
     }
     assert_eq!(dead, (0..ITEMS).map(|n| run.item(n)).collect::<Vec<_>>(), "each once, in their order");
-    assert_eq!(later.dead(DeadFilter::new()).await.unwrap().value.len() as u64, ITEMS.min(100).max(100));
+    assert_eq!(later.dead(DeadFilter::new()).await.unwrap().value.len(), 100);
     assert_eq!(later.job(JOB).await.unwrap().value.unwrap().dead, ITEMS);
 }
 
@@ -152,7 +152,7 @@ async fn what_is_due_at_one_instant_is_made_ready_a_thousand_in_a_step() {
     settle(&store, 1, 2, each(&leases, &End::snooze(now + Duration::from_secs(60), now)), 0).await.unwrap();
     let later = store.shifted(61_000);
     let mut delayed = 2_500;
-    for n in 3..6 {
+    for n in 3..8 {
         let want = Want::default();
         let settled =
             Settle { session: SessionId(1), lane: 0, n, settlements: Vec::new(), effects: Vec::new(), want };

@@ -2,7 +2,7 @@
 -- are ready, of those that wait for their time. `at` says what comes next: a kind, the place in it, and a mark there.
 
 -- So many chunks are looked at for one page.
-local LOOKED_AT = 1000
+local LOOKED_AT = 250
 
 local run = run_of(ask.run)
 if not run then

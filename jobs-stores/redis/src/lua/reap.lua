@@ -3,6 +3,8 @@
 
 -- So many sessions, runs and lines are looked at in one step.
 local LOOKED_AT = 100
+-- An item that dies is written in so many places: as so many records it counts.
+local WRITES_OF_A_DEATH = 4
 
 local reaped, caller = new_reaped(), session_of(ask.session)
 if not is_alive(caller) or now - caller.connected < caller.lease then
@@ -40,12 +42,12 @@ end
 -- Kills the items of a chunk, as many as the step may; the others stay.
 local function bury_chunk(line, bytes, chunk)
     take_out(line, bytes, chunk)
-    local n = math.min(chunk.count, budget)
+    local n = math.min(chunk.count, math.ceil(budget / WRITES_OF_A_DEATH))
     if n < chunk.count then
         store(part_of(chunk, n, chunk.count))
     end
     kill(part_of(chunk, 0, n), 'Undecodable', chunk.undecodable.message, '', reaped.dead, reaped.ended)
-    budget = budget - n
+    budget = budget - n * WRITES_OF_A_DEATH
 end
 
 -- Kills what is hopeless in a line, the oldest first.

@@ -183,17 +183,6 @@ pub(crate) fn failed(now: Millis, message: impl Into<String>) -> Box<Failure> {
     Box::new(Failure::new(FailureKind::Error, message, now.timestamp()))
 }
 
-/// The longest script that a server has run since it was asked last, in microseconds.
-pub(crate) fn slowest(url: &str) -> u64 {
-    let entries: Vec<Vec<redis::Value>> = ask(url, &["SLOWLOG", "GET", "-1"]);
-    let _: () = ask(url, &["SLOWLOG", "RESET"]);
-    let took = entries.iter().filter_map(|entry| match entry.get(2) {
-        Some(redis::Value::Int(took)) => u64::try_from(*took).ok(),
-        _ => None,
-    });
-    took.max().unwrap_or(0)
-}
-
 pub(crate) fn all(lease: &Lease, end: End) -> Settlement {
     Settlement { token: lease.token, from: 0, to: lease.chunk.count(), end }
 }

@@ -174,10 +174,13 @@ local function find_due(job, run)
     end
 end
 
+-- So many chunks are made ready in one step: each is several writes.
+local PROMOTED = 500
+
 -- Makes ready what has waited for its time, as much as the step may.
 local function promote()
-    local ready = {}
-    while budget > 0 do
+    local ready, left = {}, PROMOTED
+    while left > 0 do
         local job = call('ZRANGEBYSCORE', PREFIX .. 'due', '-inf', text(now), 'LIMIT', 0, 1)[1]
         if not job then
             break
@@ -187,7 +190,7 @@ local function promote()
             call('ZREM', PREFIX .. 'due', job)
         else
             local of = waiting_key(job, run)
-            local found = call('ZRANGEBYSCORE', of, '-inf', text(now), 'LIMIT', 0, budget)
+            local found = call('ZRANGEBYSCORE', of, '-inf', text(now), 'LIMIT', 0, left)
             if #found > 0 then
                 call('ZREMRANGEBYRANK', of, 0, #found - 1)
             end
@@ -200,7 +203,7 @@ local function promote()
                     put_aside(job, bytes)
                 end
             end
-            budget = budget - math.max(#found, 1)
+            left = left - math.max(#found, 1)
             find_due(job, run)
         end
     end
