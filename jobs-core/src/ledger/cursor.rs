@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Declaration, Millis, RunId, ScheduleState, SessionId, TickInfo, Verdict};
 
 /// How many declarations that were in force before are known again.
-const SUPERSEDED: usize = 100;
+pub const SUPERSEDED: usize = 100;
 
 /// Where a schedule stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
