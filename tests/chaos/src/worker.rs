@@ -154,7 +154,9 @@ pub async fn run(orders: Orders) -> Result<()> {
         .only(wanted)
         .lease(orders.lease)
         .grace(Duration::from_secs(5))
-        .configure("chaos.*", JobOptions::new().concurrency(orders.concurrency));
+        .configure("chaos.*", JobOptions::new().concurrency(orders.concurrency))
+        // Whoever asked for a run looks for it in the end.
+        .configure("chaos.load", JobOptions::new().concurrency(orders.concurrency).keep_runs(100_000));
     if let Some(schedule) = &orders.schedule {
         builder = builder.configure("chaos.tick", JobOptions::new().schedule(schedule));
     }
