@@ -23,7 +23,8 @@ impl State {
         }
         attached.reaped.more = budget.is_spent;
         let known = self.sessions.remove(&attach.session);
-        let again = known.as_ref().is_some_and(|known| attach.links.iter().eq(known.links.values()));
+        let links: BTreeMap<_, _> = attach.links.iter().map(|link| (link.job.clone(), link.clone())).collect();
+        let again = known.as_ref().is_some_and(|known| links == known.links);
         let mut past = known.as_ref().map(|known| known.state.past.clone()).unwrap_or_default();
         for link in &attach.links {
             let known = self.jobs.contains_key(&link.job);
@@ -49,7 +50,6 @@ impl State {
         let others = self.sessions.iter().filter(|(_, s)| s.is_alive(now) || !s.leases.is_empty());
         attached.others = others.map(|(id, session)| self.session(*id, session)).collect();
         let state = ledger::Session::open(known.as_ref().map(|known| &known.state), &attach, past, now);
-        let links = attach.links.into_iter().map(|link| (link.job.clone(), link)).collect();
         let (leases, lanes) = match known {
             Some(known) => (known.leases, known.lanes),
             None => (BTreeSet::new(), BTreeMap::new()),

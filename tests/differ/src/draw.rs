@@ -60,7 +60,8 @@ pub fn next(rng: &mut Rng, view: &mut View, now: i64) -> Next {
 }
 
 fn draw(rng: &mut Rng, view: &mut View, now: i64) -> Option<Call> {
-    let mut at = rng.u32(..DRAWS.iter().map(|(often, _)| often).sum());
+    let all: u32 = DRAWS.iter().map(|(often, _)| *often).sum();
+    let mut at = rng.u32(..all);
     let drawn = DRAWS.iter().find(|(often, _)| {
         let found = at < *often;
         at = at.saturating_sub(*often);

@@ -1,5 +1,5 @@
 //! `differ N`: plays N sequences on memory and on each other store, and shows the first that differs, as short as it can
-//! be. `--seed S` plays one again.
+//! be. `--seed S` plays one again; `--all` goes on after one that differs.
 #![allow(clippy::print_stdout)]
 
 use std::{process::ExitCode, time::Instant};
@@ -17,10 +17,11 @@ struct Asked {
     seeds: std::ops::Range<u64>,
     operations: usize,
     kinds: Vec<Kind>,
+    all: bool,
 }
 
 fn asked() -> Result<Asked, lexopt::Error> {
-    let mut asked = Asked { seeds: 0..100, operations: 150, kinds: Vec::new() };
+    let mut asked = Asked { seeds: 0..100, operations: 150, kinds: Vec::new(), all: false };
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
         match argument {
@@ -31,6 +32,7 @@ fn asked() -> Result<Asked, lexopt::Error> {
             }
             Long("from") => asked.seeds.start = arguments.value()?.parse()?,
             Long("operations") => asked.operations = arguments.value()?.parse()?,
+            Long("all") => asked.all = true,
             Long("store") => {
                 let name = arguments.value()?.string()?;
                 let kind = Kind::ALL.iter().find(|kind| kind.to_string() == name);
@@ -54,13 +56,17 @@ fn main() -> Result<ExitCode, BoxError> {
 
 async fn all(asked: &Asked) -> Result<ExitCode, BoxError> {
     let places = Places::default();
+    let mut code = ExitCode::SUCCESS;
     for kind in &asked.kinds {
         let kinds = [Kind::Memory, *kind];
-        let (began, mut slow) = (Instant::now(), 0);
+        let began = Instant::now();
+        let mut tied = 0;
+        let mut slow = 0;
         for seed in asked.seeds.clone() {
             let sequence = Sequence::new(seed, asked.operations);
             match play(&places, &sequence, kinds).await? {
                 Played::Alike => {}
+                Played::Tied => tied += 1,
                 Played::TooSlow => slow += 1,
                 Played::Differs(difference) => {
                     let (left, difference) = shrink(&places, sequence, *difference).await?;
@@ -68,17 +74,20 @@ async fn all(asked: &Asked) -> Result<ExitCode, BoxError> {
                         "seed {seed} differs, with {} operations left of it:\n{difference}",
                         left.0.len()
                     );
-                    return Ok(ExitCode::FAILURE);
+                    code = ExitCode::FAILURE;
+                    if !asked.all {
+                        return Ok(code);
+                    }
                 }
             }
         }
         let count = asked.seeds.end - asked.seeds.start;
         let time = began.elapsed().as_secs_f64();
         println!(
-            "memory and {kind}: {count} sequences of {} operations alike in {time:.1} s ({slow} not compared, since \
-             the machine was too slow)",
+            "memory and {kind}: {count} sequences of {} operations in {time:.1} s ({tied} of them until items \
+             tied, {slow} until the machine was too slow)",
             asked.operations
         );
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
 }

@@ -89,10 +89,32 @@ impl Names {
         Token(self.tokens.actual(token.0))
     }
 
+    /// Remembers the instants that a call names: a cursor may stand at one of them.
+    pub fn asked(&mut self, call: &Call) {
+        let mut passed: Vec<Millis> = Vec::new();
+        match call {
+            Call::Fire(_, fires, _) => {
+                for fire in fires {
+                    if let Cause::Tick { tick, passed: over, .. } = &fire.cause {
+                        passed.extend(over.last().map(|info| Millis::from(info.last)));
+                        passed.push(*tick);
+                    }
+                }
+            }
+            Call::Pass(passes) => {
+                let last = passes.iter().filter_map(|pass| pass.passed.last());
+                passed.extend(last.map(|info| Millis::from(info.last)));
+            }
+            _ => {}
+        }
+        for instant in passed {
+            self.cursors.entry(time::by_the_second(instant)).or_insert(instant);
+        }
+    }
+
     fn actual_cursor(&self, cursor: Millis) -> Millis {
         let known = self.cursors.get(&cursor).copied();
-        // A cursor that no answer has shown yet is at a tick.
-        known.unwrap_or(if cursor.0 % 1_000 == 0 { Millis(cursor.0 + time::TICK % 1_000) } else { cursor })
+        known.unwrap_or(cursor)
     }
 
     /// An operation as this store is asked for it.

@@ -1,7 +1,7 @@
 //! What the contract leaves open is made equal here, each with the sentence that leaves it.
 
 use jobs_conformance::call::{Answer, Call};
-use jobs_core::{Pruned, Reaped};
+use jobs_core::{Firing, Lease, Pruned, Reaped};
 
 use crate::view::View;
 
@@ -10,6 +10,7 @@ use crate::view::View;
 pub fn equal(call: &Call, view: &View, answer: Answer) -> Answer {
     match answer {
         Answer::Settle(mut settled) => {
+            settled.leases.iter_mut().for_each(|lease| asked_again(lease, view));
             // "A lease that was already settled in full may or may not be listed."
             settled.lost.retain(|token| !view.is_settled(*token));
             // No order is promised.
@@ -18,6 +19,14 @@ pub fn equal(call: &Call, view: &View, answer: Answer) -> Answer {
             settled.ended.sort_unstable();
             settled.ended.dedup();
             Answer::Settle(settled)
+        }
+        Answer::Fire(mut fired) => {
+            for firing in &mut fired {
+                if let Firing::Fired { lease: Some(lease), .. } = firing {
+                    asked_again(lease, view);
+                }
+            }
+            Answer::Fire(fired)
         }
         Answer::Attach(mut attached) => {
             // No order is promised of what was found beside the schedules.
@@ -52,6 +61,17 @@ pub fn equal(call: &Call, view: &View, answer: Answer) -> Answer {
         // What is past its time need not be there any more, so it need not be counted.
         Answer::Prune(pruned) => Answer::Prune(Pruned { removed: 0, ..pruned }),
         same => same,
+    }
+}
+
+/// "A repeat gets the same leases", and whoever has appended under a lease has had the answer that carried it. So a repeat
+/// may tell the lease as it was then, or as the append has left it.
+fn asked_again(lease: &mut Lease, view: &View) {
+    // "`None` for those that do not wait": a lease may still tell since when its items did.
+    lease.chunk.header.waits_since = None;
+    if view.held.iter().any(|held| held.lease.token == lease.token && held.seq > 0) {
+        lease.cursor = None;
+        lease.chunk.header.begin_anew();
     }
 }
 

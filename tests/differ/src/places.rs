@@ -1,13 +1,12 @@
 //! Empty places of each store, with a clock that is set for each operation.
 
-#[cfg(any(feature = "sqlite", feature = "redis", feature = "postgres"))]
-use std::time::{SystemTime, UNIX_EPOCH};
 use std::{
     fmt,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
     },
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use jobs_conformance::{
@@ -29,6 +28,8 @@ mod sqlite;
 pub enum Kind {
     /// The memory of this process.
     Memory,
+    /// Some maps, which are looked through for everything.
+    Toy,
     /// Memory that forgets priorities: it differs.
     Forgetful,
     /// A file.
@@ -46,6 +47,7 @@ impl Kind {
     /// All that are alike.
     pub const ALL: &[Self] = &[
         Self::Memory,
+        Self::Toy,
         #[cfg(feature = "sqlite")]
         Self::Sqlite,
         #[cfg(feature = "redis")]
@@ -59,6 +61,7 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Memory => "memory",
+            Self::Toy => "toy",
             Self::Forgetful => "forgetful",
             #[cfg(feature = "sqlite")]
             Self::Sqlite => "sqlite",
@@ -96,6 +99,7 @@ impl Places {
     pub async fn open(&self, kind: Kind) -> Result<Box<dyn Place>, BoxError> {
         Ok(match kind {
             Kind::Memory => Box::new(Memory::new()),
+            Kind::Toy => Box::new(Small(toy::Toy::default())),
             Kind::Forgetful => Box::new(Forgetful(Memory::new())),
             #[cfg(feature = "sqlite")]
             Kind::Sqlite => Box::new(sqlite::OnSqlite::new().await?),
@@ -120,7 +124,6 @@ fn unique() -> String {
     format!("place{}", NAMES.fetch_add(1, Ordering::Relaxed))
 }
 
-#[cfg(any(feature = "sqlite", feature = "redis", feature = "postgres"))]
 /// By how much a clock is to be shifted that it shows this time now.
 fn offset(now: Millis) -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -144,6 +147,18 @@ impl Place for Memory {
     fn at(&self, now: Millis) -> Arc<dyn Store> {
         self.clock.store(now.0, Ordering::Relaxed);
         Arc::new(self.store.clone())
+    }
+
+    fn reconnect(&mut self) -> BoxFuture<'_, Result<(), BoxError>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+struct Small(toy::Toy);
+
+impl Place for Small {
+    fn at(&self, now: Millis) -> Arc<dyn Store> {
+        Arc::new(self.0.shifted(offset(now)))
     }
 
     fn reconnect(&mut self) -> BoxFuture<'_, Result<(), BoxError>> {

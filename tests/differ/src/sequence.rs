@@ -53,8 +53,14 @@ impl fmt::Display for Difference {
             writeln!(f, "{at}  {asked}")?;
         }
         writeln!(f, "asked     {}", self.asked)?;
+        let [one, other] = &self.answers;
+        let alike = one.chars().zip(other.chars()).take_while(|(one, other)| one == other).count();
         for (kind, answer) in self.kinds.iter().zip(&self.answers) {
-            writeln!(f, "{kind:<9} {answer}")?;
+            writeln!(f, "{:<9} {answer}", kind.to_string())?;
+        }
+        for (kind, answer) in self.kinds.iter().zip(&self.answers) {
+            let differs: String = answer.chars().skip(alike.saturating_sub(80)).take(240).collect();
+            writeln!(f, "{:<9} .. {differs} ..", kind.to_string())?;
         }
         Ok(())
     }
@@ -67,6 +73,8 @@ pub enum Played {
     Alike,
     /// Some were not.
     Differs(Box<Difference>),
+    /// They were alike until items tied of which any may be leased first; what follows cannot be compared.
+    Tied,
     /// The machine was too busy: an operation took so long that times cannot be compared.
     TooSlow,
 }
@@ -85,7 +93,8 @@ struct Side {
 pub async fn play(places: &Places, sequence: &Sequence, kinds: [Kind; 2]) -> Result<Played, BoxError> {
     let mut game = Game {
         sides: [side(places, kinds[0]).await?, side(places, kinds[1]).await?],
-        view: View::default(),
+        // The toy renames no jobs.
+        view: View { renames: !kinds.contains(&Kind::Toy), ..View::default() },
         now: Millis(time::START + time::AT),
         before: Vec::new(),
     };
@@ -124,10 +133,13 @@ impl Game {
         let [one, other] = &mut self.sides;
         let first = one.answer(&call, self.now).await;
         let second = other.answer(&call, self.now).await;
-        if [&first, &second].iter().any(|answer| answer.is_late(self.now)) {
+        if [&first, &second].iter().any(|answer| answer.is_late()) {
             return Some(Played::TooSlow);
         }
         let [first, second] = [first, second].map(|answer| answer.equal(&call, &self.view));
+        if first != second && first.ties(&second) {
+            return Some(Played::Tied);
+        }
         if first != second {
             let difference = Difference {
                 kinds: [one.kind, other.kind],
@@ -176,6 +188,7 @@ enum Told {
 
 impl Side {
     async fn answer(&mut self, call: &Call, now: Millis) -> Told {
+        self.names.asked(call);
         let actual = self.names.actual(call);
         match perform(&*self.place.at(now), actual).await {
             Ok(Reply { now: at, .. }) if at < now || at.0 - now.0 > SLOW => Told::Late,
@@ -186,7 +199,7 @@ impl Side {
 }
 
 impl Told {
-    fn is_late(&self, _: Millis) -> bool {
+    fn is_late(&self) -> bool {
         matches!(self, Self::Late)
     }
 
@@ -195,6 +208,28 @@ impl Told {
             Self::Answer(answer) => Self::Answer(open::equal(call, view, answer)),
             other => other,
         }
+    }
+}
+
+impl Told {
+    /// Whether both lease items of the same ranks, but other items: a rank is all that orders the items of different
+    /// queues, so which of those that tie are leased is open.
+    fn ties(&self, other: &Self) -> bool {
+        let items = |told: &Self| match told {
+            Self::Answer(Answer::Settle(settled)) => {
+                let items = settled.leases.iter().flat_map(|lease| {
+                    let header = &lease.chunk.header;
+                    let rank = header.rank();
+                    let stage = header.stage;
+                    (0..lease.chunk.count()).map(move |n| (rank, (header.item(n), stage)))
+                });
+                items.unzip()
+            }
+            _ => (Vec::new(), Vec::new()),
+        };
+        let (ranks, these) = items(self);
+        let (other_ranks, those) = items(other);
+        ranks == other_ranks && these != those
     }
 }
 

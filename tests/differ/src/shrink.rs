@@ -49,6 +49,6 @@ async fn differs(
 ) -> Result<Option<Difference>, BoxError> {
     Ok(match play(places, sequence, kinds).await? {
         Played::Differs(difference) => Some(*difference),
-        Played::Alike | Played::TooSlow => None,
+        Played::Alike | Played::Tied | Played::TooSlow => None,
     })
 }

@@ -48,6 +48,8 @@ pub struct Peer {
 /// What a caller knows.
 #[derive(Clone, Debug, Default)]
 pub struct View {
+    /// Whether jobs are renamed.
+    pub renames: bool,
     /// Sessions that are open, as far as anybody knows.
     pub sessions: BTreeMap<SessionId, Peer>,
     /// Sessions that are known to be over.

@@ -58,16 +58,17 @@ pub fn link(job: &str, rng: &mut Rng) -> Link {
     }
 }
 
-/// A session that opens. It is of one of three builds.
+/// A session that opens. It is of one of three builds; now and then it has renamed a job, if that `renames`.
 #[must_use]
-pub fn attach(session: SessionId, rng: &mut Rng) -> Attach {
+pub fn attach(session: SessionId, rng: &mut Rng, renames: bool) -> Attach {
     let node = Node {
         name: format!("node-{session}"),
         host: "host".to_owned(),
         build: Arc::from(format!("build-{}", rng.u8(..3))),
         ..Node::default()
     };
-    let linked = JOBS.iter().filter(|job| rng.u8(..10) < if **job == RENAMED { 1 } else { 8 });
+    let linked =
+        JOBS.iter().filter(|job| rng.u8(..10) < if **job == RENAMED { u8::from(renames) } else { 8 });
     let jobs: Vec<&str> = linked.copied().collect();
     let links = jobs.into_iter().map(|job| link(job, rng)).collect();
     Attach { session, lease: LEASE, node, links, gone: Vec::new() }

@@ -24,7 +24,7 @@ fn alike(kind: Kind, seeds: std::ops::Range<u64>) {
         for seed in seeds {
             let sequence = Sequence::new(seed, OPERATIONS);
             match play(&places, &sequence, [Kind::Memory, kind]).await.unwrap() {
-                Played::Alike => compared += 1,
+                Played::Alike | Played::Tied => compared += 1,
                 Played::TooSlow => {}
                 Played::Differs(difference) => {
                     let (_, difference) = shrink(&places, sequence, *difference).await.unwrap();
@@ -57,6 +57,11 @@ fn memory_and_postgres_answer_alike() {
     if servers::is_wanted("postgres") {
         alike(Kind::Postgres, 2_000..2_025);
     }
+}
+
+#[test]
+fn memory_and_a_toy_answer_alike() {
+    alike(Kind::Toy, 4_000..4_500);
 }
 
 #[test]
