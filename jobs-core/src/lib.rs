@@ -10,7 +10,6 @@ pub mod call;
 mod chunk;
 mod context;
 mod contract;
-mod cut;
 #[doc(hidden)]
 pub mod descriptor;
 mod failure;
@@ -43,7 +42,6 @@ pub use body::{Body, BodyWriter, MAX_BYTES, MAX_ITEMS};
 pub use chunk::{Chunk, FORMAT, Header, ItemOptions, STEP, Stage, Undecodable};
 pub use context::{Delivery, JobContext};
 pub use contract::*;
-pub use cut::{MAX_TEXT, cut};
 pub use descriptor::{BoxFuture, Location};
 pub use failure::{BoxError, Failure, FailureKind, Fatal, fatal};
 pub use filter::{DeadFilter, RunFilter};

@@ -44,11 +44,10 @@ struct SentFailure {
 }
 
 fn failure(failure: &Failure) -> Made<SentFailure> {
-    Ok(SentFailure {
-        kind: name_of(&failure.kind)?,
-        message: cut(&failure.message).into_owned(),
-        json: serde_json::to_string(&failure.clone().cut())?,
-    })
+    let mut kept = failure.clone();
+    kept.cut();
+    let (kind, json) = (name_of(&kept.kind)?, serde_json::to_string(&kept)?);
+    Ok(SentFailure { kind, json, message: kept.message })
 }
 
 /// How an attempt ended.
@@ -77,7 +76,11 @@ fn end(end: &End) -> Made<SentEnd> {
         End::Discarded(_) => SentEnd::Discarded,
         End::Cancelled => SentEnd::Cancelled,
         End::Expired => SentEnd::Expired,
-        End::Undecodable(message) => SentEnd::Undecodable { message: cut(message).into_owned() },
+        End::Undecodable(message) => {
+            let mut message = message.clone();
+            cut(&mut message);
+            SentEnd::Undecodable { message }
+        }
         End::Back => SentEnd::Back,
     })
 }
