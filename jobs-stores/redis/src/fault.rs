@@ -78,14 +78,14 @@ fn schema(error: &RedisError) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use redis::{RedisError, ServerError};
+    use redis::RedisError;
 
     use super::*;
 
     fn of(answer: &str) -> StoreError {
         let error = redis::parse_redis_value(format!("-{answer}\r\n").as_bytes());
         let error: RedisError = match error {
-            Ok(redis::Value::ServerError(error)) => RedisError::from(ServerError::from(error)),
+            Ok(redis::Value::ServerError(error)) => RedisError::from(error),
             Ok(_) => unreachable!("an error is an error"),
             Err(error) => error,
         };
