@@ -96,7 +96,7 @@ impl Step {
         let name = discard_cell(request);
         let (numbers, places) = places(items);
         let mut facts = self.load(sql!(DISCARD, self.ns, &*name, self.now.0, numbers, places)).await?;
-        let before = facts.one::<CellRow>("cell").and_then(|row| row.cell());
+        let before = facts.one::<CellRow>("cell").and_then(CellRow::cell);
         if let Some(count) = before.and_then(|(_, cell)| cell.value.as_u64()) {
             return Ok(count);
         }

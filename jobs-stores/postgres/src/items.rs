@@ -160,7 +160,7 @@ impl Step {
                 piece.part.own = false;
                 match killed {
                     Some(message) => {
-                        dead.push(self.kill(held.job, piece, FailureKind::Poison, message, node)?)
+                        dead.push(self.kill(held.job, piece, FailureKind::Poison, message, node)?);
                     }
                     None => self.end(held.job, piece, held.cancelled, End::Back)?,
                 }

@@ -28,7 +28,7 @@ impl Payload {
         if let Self::Stored(body) = self { Some(body) } else { None }
     }
 
-    pub(crate) fn new(self) -> Option<usize> {
+    pub(crate) fn place_among_new(self) -> Option<usize> {
         if let Self::New(place) = self { Some(place) } else { None }
     }
 }

@@ -177,7 +177,7 @@ impl Writes {
             start: header.start.cast_signed(),
             count: part.count,
             body: part.payload.stored(),
-            body_of: part.payload.new(),
+            body_of: part.payload.place_among_new(),
             at: part.at,
             header: piece.own_header()?,
             since: header.waits_since.map(|since| since.0),
@@ -227,7 +227,7 @@ fn ready(piece: &Piece) -> Done<ReadyNew> {
         tracked: header.tracked,
         suspect: header.suspect,
         body: part.payload.stored(),
-        body_of: part.payload.new(),
+        body_of: part.payload.place_among_new(),
         at: part.at,
         header: piece.own_header()?,
     })

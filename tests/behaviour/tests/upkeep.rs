@@ -13,7 +13,7 @@ use std::{
 use behaviour::{Log, MILLI, SECOND, secs};
 use jobs_conformance::{
     Handle, Wrapper,
-    call::{Call, Outcome, perform},
+    call::{self, Call, perform},
 };
 use jobs_core::{BoxFuture, Store, Wakeups};
 use jobs_runner::{
@@ -41,7 +41,7 @@ impl Distant {
 }
 
 impl Handle for Distant {
-    fn handle(&self, call: Call) -> BoxFuture<'_, Outcome> {
+    fn handle(&self, call: Call) -> BoxFuture<'_, call::Outcome> {
         Box::pin(async move {
             if matches!(call, Call::Complete(_)) {
                 self.ends.fetch_add(1, Ordering::Relaxed);
