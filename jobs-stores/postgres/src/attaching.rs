@@ -135,7 +135,7 @@ impl Step {
             let set_back = patience == Patience::SetBack;
             attached.ahead.push(Ahead { schedule: link.job.clone(), cursor: cursor.cursor, set_back });
             if set_back {
-                let value = Some(serde_json::json!({ "cursor": cursor.cursor.0 }));
+                let value = Some(serde_json::json!({ "cursor": cursor.cursor, "set_back": now }));
                 cursor.set_back(now);
                 job.schedule_changed = true;
                 self.put_cell(&ledger::ahead_cell(&link.job), &PutCell { value, ..PutCell::default() })?;

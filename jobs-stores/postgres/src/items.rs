@@ -41,7 +41,6 @@ struct LeaseRow {
     token: i64,
     granted_at: i64,
     settled: Option<String>,
-    cancelled: bool,
     recorded: Option<Vec<i64>>,
     #[serde(flatten)]
     piece: PieceRow,
@@ -62,7 +61,7 @@ impl Held {
                 token: Token(row.token.cast_unsigned()),
                 job: row.piece.job,
                 granted_at: Millis(row.granted_at),
-                cancelled: row.cancelled,
+                cancelled: row.piece.is_cancelled == Some(true),
                 items: OpenItems::from_bytes(piece.part.count, settled.as_deref()),
                 recorded: row.recorded.unwrap_or_default(),
                 piece,
@@ -289,6 +288,9 @@ impl Step {
     pub(crate) fn promote(&mut self, rows: &[PieceRow]) -> Done<()> {
         for row in rows {
             match row.piece() {
+                Some(piece) if row.is_cancelled == Some(true) && !piece.header.tracked => {
+                    self.end(row.job, piece, true, End::Cancelled)?;
+                }
                 Some(mut piece) => {
                     // The column is right when a clock of the future was set right.
                     if let Some(due) = row.due.filter(|due| *due != piece.header.due.0) {

@@ -89,6 +89,9 @@ pub(crate) struct PieceRow {
     /// When it is due, of what waits for its time.
     #[serde(default)]
     pub(crate) due: Option<i64>,
+    /// Whether its run was cancelled, of what waits for its time.
+    #[serde(default, rename = "cancelled")]
+    pub(crate) is_cancelled: Option<bool>,
 }
 
 impl PieceRow {

@@ -227,8 +227,10 @@ BEGIN
             exhausted := false;
             EXIT;
         END IF;
-        taken := least(wanted, head.count);
         last := head;
+        -- What is left of a cancelled run is nobody's: it is ended little by little.
+        CONTINUE WHEN NOT head.tracked AND EXISTS (SELECT FROM run WHERE run.id = head.number AND is_cancelled);
+        taken := least(wanted, head.count);
         DELETE FROM ready AS r WHERE r.line = of_line
             AND (r.rank, r.number, r.start, r.id) = (head.rank, head.number, head.start, head.id);
         IF taken < head.count THEN

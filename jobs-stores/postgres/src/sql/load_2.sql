@@ -262,7 +262,7 @@ BEGIN
             RETURNING *)
         SELECT 'due', row_to_json(d)::text, NULL::bytea, NULL::bytea FROM (
             SELECT gone.id, gone.job, job.name AS job_name, gone.number, gone.start, gone.count, body, at, gone.header, b.header AS of_body,
-                   gone.due
+                   gone.due, (SELECT is_cancelled FROM run WHERE run.id = gone.number) AS cancelled
             FROM gone LEFT JOIN body AS b ON b.id = gone.body LEFT JOIN job ON job.id = gone.job
             ORDER BY gone.due, gone.id) AS d;
 END $$;
