@@ -110,6 +110,9 @@ impl OfRun {
     /// All runs among some facts, each with what was counted of it.
     pub(crate) fn all(facts: &mut Facts) -> Vec<Self> {
         let mut runs: Vec<Self> = facts.take("run").iter().filter_map(Self::read).collect();
+        // One that was read twice is the same: it is held.
+        runs.sort_by_key(|of| of.run.id);
+        runs.dedup_by_key(|of| of.run.id);
         for row in facts.read::<TallyRow>("tally") {
             let id = RunId::new(row.run.cast_unsigned());
             if let Some(of) = runs.iter_mut().find(|of| of.run.id == id) {

@@ -433,7 +433,7 @@ DECLARE
     ids bigint[];
 BEGIN
     ids := ARRAY(SELECT o.id FROM (
-            SELECT run.id, run.job FROM run WHERE ns = of_ns AND finished IS NULL ORDER BY run.id LIMIT 100) AS o
+            SELECT run.id, run.job FROM run WHERE ns = of_ns AND finished IS NULL AND NOT sweep ORDER BY run.id LIMIT 100) AS o
         WHERE (o.id >> 10) < clock - 60000
             AND NOT EXISTS (SELECT FROM lease WHERE lease.job = o.job AND lease.number = o.id)
             AND NOT EXISTS (SELECT FROM delayed WHERE delayed.job = o.job AND delayed.number = o.id)
