@@ -18,7 +18,7 @@ pub(crate) async fn a_retry_comes_when_it_is_due_and_keeps_its_failures(scene: &
     assert_eq!(teller.lease(NEW, RETRIED, 9).await?, []);
     teller.at(1_210, &[NEW]).await?;
     let lease = teller.lease_one(NEW, RETRIED, 1).await?;
-    assert_eq!((numbers(&[lease.clone()]), lease.chunk.header.attempt), (vec![0], 2));
+    assert_eq!((numbers(std::slice::from_ref(&lease)), lease.chunk.header.attempt), (vec![0], 2));
     let dead = End::Dead(teller.failure("third failure", 3));
     teller.end(NEW, &lease, dead).await?;
     let filter = DeadFilter::new().item(scene.run("retried").item(0));
@@ -38,7 +38,11 @@ pub(crate) async fn a_retry_comes_when_it_is_due_and_keeps_its_failures(scene: &
         teller.at(seconds, &[NEW]).await?;
     }
     let lease = teller.lease_one(NEW, RETRIED, 1).await?;
-    assert_eq!((numbers(&[lease.clone()]), lease.chunk.header.attempt), (vec![1], 0), "it was snoozed");
+    assert_eq!(
+        (numbers(std::slice::from_ref(&lease)), lease.chunk.header.attempt),
+        (vec![1], 0),
+        "it was snoozed"
+    );
     Ok(())
 }
 
