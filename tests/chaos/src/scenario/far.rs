@@ -14,9 +14,12 @@ use crate::{stage::Stage, worker::Orders};
 /// How much later everything arrives.
 const DELAY: Duration = Duration::from_millis(10);
 
+/// A beat takes some round trips now, so a lease is longer than near a server.
+const LEASE: Duration = Duration::from_secs(3);
+
 /// Everybody goes the long way: the processes, and whoever asks for runs. Of some runs every item fails.
 pub(super) async fn play(play: &Play<'_>) -> Result<Outcome> {
-    let orders = Orders { also: vec!["chaos.fail".to_owned()], ..orders() };
+    let orders = Orders { also: vec!["chaos.fail".to_owned()], lease: LEASE, ..orders() };
     let mut stage = Stage::new(play.program, play.store, orders).await?;
     let way = Proxy::start(stage.backend.port()?)?;
     way.delay(DELAY);
