@@ -23,7 +23,8 @@ impl State {
         }
         attached.reaped.more = budget.is_spent;
         let known = self.sessions.remove(&attach.session);
-        let links: BTreeMap<_, _> = attach.links.iter().map(|link| (link.job.clone(), link.clone())).collect();
+        let links: BTreeMap<_, _> =
+            attach.links.iter().map(|link| (link.job.clone(), link.clone())).collect();
         let again = known.as_ref().is_some_and(|known| links == known.links);
         let mut past = known.as_ref().map(|known| known.state.past.clone()).unwrap_or_default();
         for link in &attach.links {
