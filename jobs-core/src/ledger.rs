@@ -28,7 +28,7 @@ mod verdicts;
 
 pub use cells::{Pauses, ahead_cell, fits, is_live, pause_note};
 pub use clock::{Patience, SET_BACK, held_back};
-pub use cursor::{Claim, Cursor};
+pub use cursor::{Claim, Cursor, SUPERSEDED};
 pub use fate::{Fate, after_crash_of, fate, poison_message};
 pub use filling::{Fill, FillEnd, Filling};
 pub use firing::{Decision, Known, Made, decide, pass};

@@ -21,6 +21,11 @@ pub enum Trigger {
     Requeued,
 }
 
+impl Trigger {
+    /// All that this version knows.
+    pub const ALL: [Self; 5] = [Self::Schedule, Self::CatchUp, Self::Manual, Self::Enqueued, Self::Requeued];
+}
+
 /// How far a run is, or how it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]

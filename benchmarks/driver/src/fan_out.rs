@@ -48,7 +48,11 @@ pub async fn drive(store: Arc<dyn Store>, items: u64, patience: Duration) -> Res
     let runner = Runner::builder().store(store).provide(group.clone()).only(["fan-out.*"]).start().await?;
     let began = Instant::now();
     let run = async { runner.run(FanOut::HANDLE).await?.wait().await };
-    let Ok(report) = tokio::time::timeout(patience, run).await else { return Ok(None) };
+    let Ok(report) = tokio::time::timeout(patience, run).await else {
+        // It is not in the way of what is measured next.
+        let _ended = tokio::time::timeout(Duration::from_secs(5), runner.shutdown(Duration::ZERO)).await;
+        return Ok(None);
+    };
     let rate = items as f64 / began.elapsed().as_secs_f64();
     let report = report?.ok()?;
     assert_eq!((report.counts.ok, group.handled.load(Ordering::Relaxed)), (items, items / 2));

@@ -94,4 +94,11 @@ mod tests {
         assert_eq!(pauses.patterns(Millis(4)), [("*".into(), "all".into()), ("a.*".into(), "group".into())]);
         assert_eq!(Pauses::default().of("a.b", Millis(0)), None);
     }
+
+    #[test]
+    fn a_cell_is_named_for_what_it_keeps() {
+        assert_eq!(ahead_cell("a.b"), "ahead/a.b");
+        assert_eq!(pause_note(&cell(1, None)), "moving");
+        assert_eq!(pause_note(&Cell { value: json!(7), ..cell(1, None) }), "", "somebody else wrote it");
+    }
 }

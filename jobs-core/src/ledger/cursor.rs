@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Declaration, Millis, RunId, ScheduleState, SessionId, TickInfo, Verdict};
 
 /// How many declarations that were in force before are known again.
-const SUPERSEDED: usize = 100;
+pub const SUPERSEDED: usize = 100;
 
 /// Where a schedule stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -182,5 +182,33 @@ mod tests {
         assert_eq!((cursor.cursor, cursor.waiting), (Millis(9), Some(Millis(10))));
         cursor.advance([&to(4), &to(10)]);
         assert_eq!((cursor.cursor, cursor.waiting), (Millis(10), None));
+    }
+
+    #[test]
+    fn a_cursor_never_goes_back_by_itself() {
+        let to =
+            |at: i64| TickInfo::passed(Millis(at).timestamp(), Millis(at).timestamp(), 1, Verdict::Missed);
+        let mut cursor = Cursor::new(Millis(10), "a".into());
+        cursor.advance([&to(4)]);
+        assert_eq!(cursor.cursor, Millis(10));
+    }
+
+    #[test]
+    fn a_changed_declaration_has_no_tick_that_waits() {
+        let mut cursor = Some(Cursor { waiting: Some(Millis(10)), ..Cursor::new(Millis(0), "a".into()) });
+        Cursor::declare(&mut cursor, &declared("a", None), Millis(20));
+        let state = cursor.as_ref().map(Cursor::state);
+        assert_eq!(state.map(|state| (state.cursor, state.waiting)), Some((Millis(0), Some(Millis(10)))));
+        Cursor::declare(&mut cursor, &declared("b", None), Millis(20));
+        let state = cursor.as_ref().map(Cursor::state);
+        assert_eq!(state.map(|state| (state.cursor, state.waiting)), Some((Millis(20), None)));
+    }
+
+    #[test]
+    fn a_cursor_that_is_set_back_remembers_nothing_of_the_future() {
+        let mut cursor = Cursor { waiting: Some(Millis(90)), ..Cursor::new(Millis(80), "a".into()) };
+        cursor.last_fire = Some((Millis(80), RunId::new(1), None));
+        cursor.set_back(Millis(5));
+        assert_eq!(cursor, Cursor::new(Millis(5), "a".into()));
     }
 }

@@ -218,6 +218,16 @@ mod tests {
     }
 
     #[test]
+    fn what_another_lease_staged_is_dropped() {
+        let mut run = filling();
+        run.take_in(&append(0, false), 5);
+        assert_eq!(run.fill_under(Token(7)), FillEnd::Nothing, "it is the same lease");
+        assert!(matches!(run.fill_under(Token(9)), FillEnd::Drop(Fill { staged: 5, .. })));
+        let other = Append { token: Token(9), ..append(0, false) };
+        assert_eq!(run.judge(&other), Filling::Next(0));
+    }
+
+    #[test]
     fn a_cancelled_run_takes_nothing_in() {
         let mut run = filling();
         run.take_in(&append(0, false), 5);

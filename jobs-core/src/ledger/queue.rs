@@ -150,4 +150,14 @@ mod tests {
         let unknown = QueueKey { kind: QueueKind::from_number(99), run: 0, builds: String::new() };
         assert!(unknown.excludes("one"));
     }
+
+    #[test]
+    fn what_is_staged_or_dropped_is_for_nobody() {
+        for kind in [QueueKind::Staged, QueueKind::Dropped] {
+            assert_eq!(QueueKind::from_number(kind as i64), kind);
+            assert!(QueueKey { kind, run: 9, builds: String::new() }.excludes("one"));
+        }
+        let key = QueueKey::of(&header());
+        assert_eq!((key.run, key.clone().of_job()), (9, QueueKey { run: 0, ..key }));
+    }
 }

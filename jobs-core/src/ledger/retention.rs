@@ -35,4 +35,9 @@ mod tests {
         assert_eq!(share_of(10, 1_000), 1, "each some, and the rest in the next step");
         assert_eq!((over(5, 3), over(3, 3), over(0, 3)), (2, 0, 0));
     }
+
+    #[test]
+    fn the_answer_to_a_discard_is_kept_by_its_request() {
+        assert_eq!(discard_cell(7), "discarded/7");
+    }
 }

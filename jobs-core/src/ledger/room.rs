@@ -84,3 +84,73 @@ impl<'a> Room<'a> {
         self.begun = (self.begun + left).saturating_sub(begun);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(job: &str, concurrency: u32) -> Link {
+        Link { query: true, concurrency, ..Link::new(job) }
+    }
+
+    fn want(slots: u32, jobs: &[(&str, u32, u32)]) -> Want {
+        let job = |(job, slots, per_slot): &(&str, u32, u32)| JobWant {
+            job: (*job).into(),
+            slots: *slots,
+            per_slot: *per_slot,
+        };
+        Want { slots, jobs: jobs.iter().map(job).collect() }
+    }
+
+    #[test]
+    fn a_job_has_the_slots_it_links_unless_the_session_says_otherwise() {
+        let want = want(10, &[("a.b", 2, 1), ("a.none", 5, 0)]);
+        let mut room = Room::new(&want);
+        assert_eq!(room.left(&link("a.b", 4), Stage::Work), 2);
+        assert_eq!(room.left(&link("a.c", 4), Stage::Work), 4);
+        assert_eq!(room.left(&link("a.d", 40), Stage::Work), 10, "the process has no more");
+        for stage in [Stage::Work, Stage::Fill, Stage::Finish] {
+            assert_eq!(room.left(&link("a.none", 4), stage), 0, "nothing of it is wanted");
+        }
+    }
+
+    #[test]
+    fn each_slot_works_off_several_items() {
+        let want = want(2, &[("a.b", 3, 10), ("a.c", 3, 10)]);
+        let mut room = Room::new(&want);
+        let first = link("a.b", 3);
+        let second = link("a.c", 3);
+        assert_eq!(room.left(&first, Stage::Work), 20, "two slots");
+        room.take(&first, Stage::Work, 4);
+        assert_eq!(room.left(&first, Stage::Work), 16, "six in the slot that was begun, ten in the other");
+        assert_eq!(room.left(&second, Stage::Work), 10, "a slot works for one job");
+        room.take(&second, Stage::Work, 10);
+        assert_eq!(room.left(&second, Stage::Work), 0);
+        assert!(room.is_open(), "six fit in the slot that was begun");
+        assert_eq!(room.left(&first, Stage::Work), 6);
+        room.take(&first, Stage::Work, 6);
+        assert!(!room.is_open());
+    }
+
+    #[test]
+    fn what_is_limited_is_leased_without_a_store_of_more() {
+        let want = want(10, &[("a.b", 3, 10)]);
+        let limited = Link { global_concurrency: Some(100), ..link("a.b", 3) };
+        assert_eq!(Room::new(&want).left(&limited, Stage::Work), 3);
+    }
+
+    #[test]
+    fn a_query_takes_a_slot_of_the_process_and_none_of_its_job() {
+        let want = want(2, &[]);
+        let mut room = Room::new(&want);
+        let job = link("a.b", 1);
+        assert_eq!(room.left(&job, Stage::Fill), 1);
+        room.take(&job, Stage::Fill, 1);
+        assert_eq!(room.left(&job, Stage::Work), 1);
+        room.take(&job, Stage::Finish, 1);
+        assert_eq!(
+            (room.left(&job, Stage::Work), room.left(&job, Stage::Fill), room.is_open()),
+            (0, 0, false)
+        );
+    }
+}

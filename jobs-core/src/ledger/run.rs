@@ -206,4 +206,37 @@ mod tests {
         assert_eq!((fill.lease, fill.seq, fill.place, fill.staged), (Some(Token(7)), 2, Some(9), 3));
         assert!(!record.begun && !record.cancelled);
     }
+
+    #[test]
+    fn a_report_says_all_that_is_known_of_a_run() {
+        let mut run = run(3);
+        run.record.tick = Some(Millis(7));
+        run.record.note = Some("please".into());
+        run.counts.dead = 3;
+        let failure = crate::Failure::new(crate::FailureKind::Error, "no", Millis(0).timestamp());
+        ErrorGroup::count_in(&mut run.record.errors, crate::ItemId::new(1, 0), &failure);
+        let report = run.report("a.b");
+        assert_eq!((report.id, &*report.job, report.trigger), (RunId::new(1), "a.b", Trigger::Manual));
+        assert_eq!(
+            (report.state, report.started_at, report.finished_at),
+            (RunState::Queued, Millis(0).timestamp(), None)
+        );
+        assert_eq!((report.tick, report.note.as_deref()), (Some(Millis(7).timestamp()), Some("please")));
+        assert_eq!((report.counts, report.errors.len()), (run.counts, 1));
+        run.end(Millis(9));
+        let ended = run.report("a.b");
+        assert_eq!((ended.state, ended.finished_at), (RunState::Failed, Some(Millis(9).timestamp())));
+    }
+
+    #[test]
+    fn every_count_of_a_step_is_added() {
+        let mut run = run(100);
+        let counts = Counts { total: 0, ok: 1, retries: 2, dead: 3, discarded: 4, expired: 5, cancelled: 6 };
+        for _ in 0..2 {
+            run.add(Tally { counts, ..Tally::default() });
+        }
+        let twice =
+            Counts { total: 100, ok: 2, retries: 4, dead: 6, discarded: 8, expired: 10, cancelled: 12 };
+        assert_eq!(run.counts, twice);
+    }
 }

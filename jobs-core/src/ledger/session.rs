@@ -170,4 +170,12 @@ mod tests {
             "it was granted by a clock of the future"
         );
     }
+
+    #[test]
+    fn a_session_that_has_left_is_neither_alive_nor_gone_for_certain() {
+        let left = Session { until: Session::LEFT, ..session(0) };
+        assert!(left.has_left() && !left.is_alive(Millis(0)));
+        let gone = Session { until: Session::GONE, ..session(0) };
+        assert!(!gone.has_left() && !gone.is_alive(Millis(1)));
+    }
 }

@@ -46,6 +46,12 @@ mod tests {
     }
 
     #[test]
+    fn a_record_that_grows_is_written_again() {
+        let (last, added) = merged(Some(passed(0, Verdict::Missed)), [passed(1, Verdict::Missed)]);
+        assert_eq!((last.map(|last| last.count), added.len()), (Some(2), 0));
+    }
+
+    #[test]
     fn a_record_that_does_not_change_is_not_written_again() {
         let (last, added) =
             merged(Some(passed(0, Verdict::Missed)), [passed(1, Verdict::Skipped(SkipReason::Paused))]);

@@ -39,6 +39,39 @@ pub enum Call {
     Dead(DeadFilter),
 }
 
+impl Call {
+    /// The name of the operation.
+    #[must_use]
+    pub fn operation(&self) -> &'static str {
+        match self {
+            Self::Attach(..) => "attach",
+            Self::Detach(..) => "detach",
+            Self::Beat(..) => "beat",
+            Self::Fire(..) => "fire",
+            Self::Pass(..) => "pass",
+            Self::Append(..) => "append",
+            Self::Settle(..) => "settle",
+            Self::Complete(..) => "complete",
+            Self::Cancel(..) => "cancel",
+            Self::Requeue(..) => "requeue",
+            Self::Discard(..) => "discard",
+            Self::Reap(..) => "reap",
+            Self::Prune(..) => "prune",
+            Self::Completable(..) => "completable",
+            Self::Get(..) => "get",
+            Self::List(..) => "list",
+            Self::PutIf(..) => "put_if",
+            Self::Jobs => "jobs",
+            Self::Run(..) => "run",
+            Self::Runs(..) => "runs",
+            Self::Items(..) => "items",
+            Self::Sessions => "sessions",
+            Self::Ticks(..) => "ticks",
+            Self::Dead(..) => "dead",
+        }
+    }
+}
+
 /// What an operation answers.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "each is the answer to the operation of that name")]

@@ -7,7 +7,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{append, attach, connect, done, filled, fire, numbers, run, settle, start};
-use jobs_core::{Appended, RunState, Store, StoreError};
+use jobs_core::{Appended, Complete, RunState, Store, StoreError};
 use jobs_postgres::{PostgresOptions, PostgresStore};
 use servers::proxy::Proxy;
 
@@ -53,7 +53,7 @@ async fn a_killed_server_loses_nothing_that_was_acknowledged() {
     assert_eq!(of(half), (0..20).collect::<Vec<_>>());
     settle(&store, 1, 4, rest.iter().map(done).collect(), 0).await.unwrap();
     assert_eq!(store.completable(9).await.unwrap().value, [whole, half]);
-    store.complete(whole, false).await.unwrap();
+    store.complete(vec![Complete { run: whole, finish: false }]).await.unwrap();
     assert_eq!(store.run(whole).await.unwrap().value.unwrap().state, RunState::Succeeded);
 }
 

@@ -7,7 +7,10 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::{all, append, ask, attach, done, filled, fire, server, settle};
-use jobs_core::{Beat, Completion, DeadFilter, End, Failure, FailureKind, Millis, RunId, SessionId, Store};
+use jobs_core::{
+    Beat, Cancellation, Complete, Completion, DeadFilter, End, Failure, FailureKind, Millis, RunId,
+    SessionId, Store,
+};
 use jobs_redis::RedisStore;
 use servers::redis::{Options, Server};
 
@@ -22,8 +25,10 @@ fn kinds(server: &Server) -> BTreeMap<String, usize> {
     kinds
 }
 
+const CANCELLED: Cancellation = Cancellation::Cancelled { more: false };
+
 async fn complete(store: &RedisStore, run: RunId) {
-    let completion = store.complete(run, false).await.unwrap().value;
+    let completion = store.complete(vec![Complete { run, finish: false }]).await.unwrap().value.remove(0);
     assert!(matches!(completion, Completion::Completed(_)), "{completion:?}");
 }
 
@@ -84,7 +89,7 @@ async fn what_was_dropped_is_deleted_little_by_little() {
     assert_eq!(kinds(&server)["b"], 600);
     // Some of it is in flight when it is cancelled.
     let leases = settle(&store, 1, 1, Vec::new(), 10).await.unwrap();
-    assert_eq!(store.cancel(cancelled).await.unwrap().value, Some(true));
+    assert_eq!(store.cancel(cancelled).await.unwrap().value, CANCELLED);
     let now = store.get("").await.unwrap().now;
     let failed = all(&fill, End::Dead(failure(now)));
     settle(&store, 1, 2, vec![failed], 0).await.unwrap();
@@ -115,7 +120,7 @@ async fn what_waits_of_a_cancelled_run_ends_in_one_small_step_and_is_deleted_lit
     settle(&store, 1, 2, each.collect(), 0).await.unwrap();
     let job = |store: RedisStore| async move { store.job(common::JOB).await.unwrap().value.unwrap() };
     assert_eq!(job(store.clone()).await.delayed, u64::from(ITEMS));
-    assert_eq!(store.cancel(run).await.unwrap().value, Some(true));
+    assert_eq!(store.cancel(run).await.unwrap().value, CANCELLED);
     let counts = store.run(run).await.unwrap().value.unwrap().counts;
     assert_eq!((counts.total, counts.cancelled), (ITEMS.into(), ITEMS.into()));
     assert_eq!(job(store.clone()).await.open(), 0);

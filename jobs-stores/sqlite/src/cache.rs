@@ -4,7 +4,11 @@
 //! SQLite whether one has (`PRAGMA data_version`, after the lock is taken), and clears it if so. What is changed here is
 //! written in the same step. After a step that fails nothing is remembered: what it wrote is not there.
 
-use std::{collections::HashMap, rc::Rc, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    rc::Rc,
+    sync::Arc,
+};
 
 use jobs_core::{Link, Millis, RunId, SessionId, Token, ledger::Pauses};
 use rusqlite::{Connection, OptionalExtension};
@@ -42,6 +46,8 @@ pub(crate) struct Cache {
     pub(crate) due: HashMap<i64, Option<Millis>>,
     /// Bodies never change, and their numbers are not used again: they hold whatever others write.
     pub(crate) bodies: Bodies,
+    /// Chunks that this version cannot read: it has said so, and need not try again.
+    pub(crate) unreadable: HashSet<i64>,
     clean: bool,
 }
 
@@ -66,6 +72,7 @@ impl Cache {
             bodies: std::mem::take(&mut self.bodies),
             dead_after: std::mem::take(&mut self.dead_after),
             runs_after: std::mem::take(&mut self.runs_after),
+            unreadable: std::mem::take(&mut self.unreadable),
             ..Self::default()
         };
     }
@@ -83,6 +90,9 @@ impl Cache {
     pub(crate) fn trim(&mut self) {
         let records =
             self.links.len() + self.jobs.len() + self.runs.len() + self.held.len() + self.lanes.len();
+        if self.unreadable.len() > MOST {
+            self.unreadable.clear();
+        }
         if records > MOST {
             let source = self.source;
             self.clear();

@@ -73,12 +73,13 @@ impl Step<'_> {
 
     /// Writes a cell whatever its version; `None` if the session that it would go with is no more.
     pub(crate) fn put(&mut self, name: &str, put: &PutCell) -> Done<Option<u64>> {
-        if name.starts_with(PAUSES) {
+        let steers = name.starts_with(PAUSES);
+        if steers {
             self.cache.pauses.remove(&self.ns);
         }
         let Some(value) = &put.value else {
             self.remove_cell(name)?;
-            self.marks.control += 1;
+            self.marks.control += u64::from(steers);
             return Ok(Some(0));
         };
         if let Some(owner) = put.owner
@@ -92,7 +93,7 @@ impl Step<'_> {
         let owner = put.owner.map(|owner| owner.0.cast_signed());
         let value = serde_json::to_string(value)?;
         self.execute(PUT, (self.ns, name, version.cast_signed(), value, expires_at, owner))?;
-        self.marks.control += 1;
+        self.marks.control += u64::from(steers);
         Ok(Some(version))
     }
 

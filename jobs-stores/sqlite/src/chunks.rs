@@ -15,7 +15,7 @@ use crate::{
     bodies::{Bodies, Found},
     fault::Done,
     pieces::{Part, Piece},
-    rows::{parsed, text},
+    rows::{limit, parsed, text},
     step::Step,
 };
 
@@ -60,8 +60,11 @@ impl Stored {
     }
 }
 
+/// The most chunks that are passed over in a line because they cannot be read.
+const IN_FRONT: i64 = 100;
+
 const FIRST: &str = "SELECT id, job, start, count, body, at, header, number, rank, line FROM chunk
-                     WHERE line = ?1 AND line > 0 ORDER BY rank, number, place LIMIT 1";
+                     WHERE line = ?1 AND line > 0 ORDER BY rank, number, place LIMIT ?2";
 const INSERT: &str =
     "INSERT INTO chunk (id, line, job, number, rank, due, place, start, count, body, at, header, open)
                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9, ?10, ?11, ?12)";
@@ -72,20 +75,49 @@ const MOVE_ON: &str =
                        WHERE id = ?1";
 
 impl Step<'_> {
-    /// The first chunk of a line.
-    pub(crate) fn first_chunk(&mut self, line: i64) -> Done<Option<Stored>> {
-        self.one(FIRST, [line], Stored::read)
+    /// The first chunk of a line that this version can read, and that belongs to a run that it can read. The others are
+    /// left alone: a newer version has written them, and will lease them.
+    pub(crate) fn first_chunk(&mut self, line: i64) -> Done<Found<(Stored, Piece)>> {
+        let Some(first) = self.one(FIRST, (line, 1), Stored::read)? else { return Ok(Found::Missing) };
+        if let Found::There(piece) = self.readable(&first)? {
+            return Ok(Found::There((first, piece)));
+        }
+        for stored in self.all(FIRST, (line, IN_FRONT), Stored::read)? {
+            match self.readable(&stored)? {
+                Found::There(piece) => return Ok(Found::There((stored, piece))),
+                Found::Missing => self.drop_chunk(&stored)?,
+                Found::Unreadable => {}
+            }
+        }
+        Ok(Found::Unreadable)
     }
 
-    /// A chunk with its header. One that cannot be had is not in the way any more: what this version cannot read, or a
-    /// newer one wrote, is put aside, and what has no body or no job is dropped.
-    pub(crate) fn piece(&mut self, stored: &Stored) -> Done<Option<Piece>> {
-        let header = self.header(stored.job, stored.part.body, stored.header.as_deref(), stored.start)?;
-        match header {
-            Found::There(header) if header.format <= FORMAT => Ok(Some(Piece { header, part: stored.part })),
-            Found::There(_) | Found::Unreadable => self.set_aside(stored).map(|()| None),
-            Found::Missing => self.drop_chunk(stored).map(|()| None),
+    /// A chunk with its header, if this version can read it. What it cannot read is reported once.
+    fn readable(&mut self, stored: &Stored) -> Done<Found<Piece>> {
+        if self.cache.unreadable.contains(&stored.id) {
+            return Ok(Found::Unreadable);
         }
+        let found = match self.piece(stored)? {
+            Found::There(piece) => match piece.header.run() {
+                Some(run) if self.is_unreadable(run)? => Found::Unreadable,
+                _ => Found::There(piece),
+            },
+            other => other,
+        };
+        if matches!(found, Found::Unreadable) {
+            self.cache.unreadable.insert(stored.id);
+        }
+        Ok(found)
+    }
+
+    /// A chunk with its header. A newer version may have written what cannot be read.
+    pub(crate) fn piece(&mut self, stored: &Stored) -> Done<Found<Piece>> {
+        let part = stored.part;
+        Ok(match self.header(stored.job, part.body, stored.header.as_deref(), stored.start)? {
+            Found::There(header) if header.format <= FORMAT => Found::There(Piece { header, part }),
+            Found::There(_) | Found::Unreadable => Found::Unreadable,
+            Found::Missing => Found::Missing,
+        })
     }
 
     /// The header that says `text`, or that of the body. The job may have another name by now.
@@ -216,7 +248,7 @@ impl Step<'_> {
         Ok(())
     }
 
-    /// Puts a chunk where nobody of this version looks.
+    /// Puts a chunk where nobody looks for work: what was put there is looked at again by every reap.
     pub(crate) fn set_aside(&mut self, stored: &Stored) -> Done<()> {
         let line = self.aside_line(stored.job)?;
         // What is touched is found by its run, whatever line it stands in.
@@ -224,11 +256,27 @@ impl Step<'_> {
                                     header = coalesce(header, (SELECT header FROM body WHERE body.id = chunk.body))
                    WHERE id = ?1";
         self.execute(sql, (stored.id, line))?;
-        self.joined(line, stored.job, (stored.rank, stored.number), stored.part.count)?;
-        match stored.line {
-            Some(left) => self.taken(left, stored.job, None, stored.part.count, true),
-            None => Ok(()),
+        self.joined(line, stored.job, (stored.rank, stored.number), stored.part.count)
+    }
+
+    /// Puts chunks back into their lines that were put aside by a version that could not read them, if this one can. The
+    /// most that is looked at are so many as this step may still touch.
+    pub(crate) fn look_at_aside(&mut self) -> Done<()> {
+        let sql =
+            "SELECT chunk.id, chunk.job, start, count, body, at, header, chunk.number, chunk.rank, chunk.line
+                   FROM line JOIN chunk ON chunk.line = line.id AND chunk.line > 0
+                   WHERE line.ns = ?1 AND line.kind = 4 LIMIT ?2";
+        for stored in self.all(sql, (self.ns, IN_FRONT.min(limit(self.left))), Stored::read)? {
+            let Found::There(Piece { header, part }) = self.readable(&stored)? else { continue };
+            self.left = self.left.saturating_sub(1);
+            let line = self.line_for(stored.job, &header)?;
+            self.execute("UPDATE chunk SET line = ?2 WHERE id = ?1", (stored.id, line))?;
+            self.joined(line, stored.job, (header.rank(), header.number.cast_signed()), part.count)?;
+            if let Some(aside) = stored.line {
+                self.taken(aside, stored.job, None, part.count, true)?;
+            }
         }
+        Ok(())
     }
 
     /// The line of what is for newer versions.

@@ -5,6 +5,7 @@ use jobs_core::{
 };
 
 use crate::{
+    bodies::Found,
     chunks::Stored,
     fault::Done,
     rows::{RunRow, limit, run_key},
@@ -107,9 +108,14 @@ impl Step<'_> {
                 more = true;
                 break;
             }
-            let Some(piece) = self.piece(stored)? else { continue };
-            self.take(stored, stored.part.count)?;
-            self.end(stored.job, piece, End::Cancelled, over)?;
+            match self.piece(stored)? {
+                Found::There(piece) => {
+                    self.take(stored, stored.part.count)?;
+                    self.end(stored.job, piece, End::Cancelled, over)?;
+                }
+                Found::Missing => self.drop_chunk(stored)?,
+                Found::Unreadable => {}
+            }
         }
         if touched.iter().any(|stored| stored.line.is_none()) {
             self.find_next_due(job)?;

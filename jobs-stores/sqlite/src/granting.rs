@@ -9,6 +9,7 @@ use jobs_core::{
 use rusqlite::Row;
 
 use crate::{
+    bodies::Found,
     fault::Done,
     rows::{SessionRow, text},
     step::Step,
@@ -38,6 +39,8 @@ enum Grant {
     Nothing,
     /// What stood there is in nobody's way any more.
     Again,
+    /// A newer version wrote what stands there.
+    Unreadable,
 }
 
 /// So many heads of jobs that the session does not link are passed over, and as many as it has links. Then only those of
@@ -53,6 +56,9 @@ const LINKED_AFTER: &str = "SELECT line, head.job, kind, builds, rank, number, t
                             WHERE link.session = ?7 AND aside = 0
                                   AND (rank, turn, head.job, number, line) > (?2, ?3, ?4, ?5, ?6)
                             ORDER BY rank, turn, head.job, number, line LIMIT 1";
+const BEHIND: &str = "SELECT id, job, kind, builds, rank, number, turn FROM line
+                      WHERE job = ?1 AND kind = ?2 AND builds = ?3 AND rank IS NOT NULL AND id <> ?4
+                      ORDER BY rank, number, id LIMIT 100";
 const OF_JOB: &str =
     "SELECT line, job, kind, builds, rank, number, turn FROM head WHERE job = ?1 ORDER BY kind, rank, number";
 
@@ -95,6 +101,10 @@ impl Step<'_> {
             match self.grant_from(&head, &link, session, None, &pauses, &mut room)? {
                 Grant::Leased(lease) => leases.push(*lease),
                 Grant::Again if self.may_touch() => {}
+                Grant::Unreadable => match self.grant_behind(&head, &link, session, &pauses, &mut room)? {
+                    Some(lease) => leases.push(lease),
+                    None => passed = head.place(),
+                },
                 // Nothing of this line for this session now; what follows it may still be had.
                 Grant::Again | Grant::Nothing => passed = head.place(),
             }
@@ -144,6 +154,24 @@ impl Step<'_> {
         Ok(self.link(session.row, &name)?.map(|link| (head, link)))
     }
 
+    /// Leases from the lines of a job that stand behind one that this version cannot read.
+    fn grant_behind(
+        &mut self,
+        head: &QueueHead,
+        link: &Link,
+        session: &SessionRow,
+        pauses: &Pauses,
+        room: &mut Room<'_>,
+    ) -> Done<Option<Lease>> {
+        let values = (head.job, head.key.kind as i64, &head.key.builds, head.line);
+        for behind in self.all(BEHIND, values, QueueHead::read)? {
+            if let Grant::Leased(lease) = self.grant_from(&behind, link, session, None, pauses, room)? {
+                return Ok(Some(*lease));
+            }
+        }
+        Ok(None)
+    }
+
     /// Leases the first item of a run that was just made, if there is room and nothing of the job is before it.
     pub(crate) fn grant_first(
         &mut self,
@@ -189,22 +217,19 @@ impl Step<'_> {
         if room.left(link, stage) == 0 {
             return Ok(Grant::Nothing);
         }
-        let Some(chunk) = self.first_chunk(head.line)? else {
-            self.restand(head.line, head.job, None)?;
-            self.execute("DELETE FROM head WHERE line = ?1 AND job = ?2", (head.line, head.job))?;
-            return Ok(Grant::Again);
-        };
-        let Some(mut piece) = self.piece(&chunk)? else { return Ok(Grant::Again) };
-        if let Some(run) = piece.header.run()
-            && let Some(grant) = self.is_not_to_be_leased(run, &piece.header)?
-        {
-            match grant {
-                End::Cancelled => {
-                    self.take(&chunk, chunk.part.count)?;
-                    self.end(head.job, piece, End::Cancelled, &mut Vec::new())?;
-                }
-                _ => self.set_aside(&chunk)?,
+        let (chunk, mut piece) = match self.first_chunk(head.line)? {
+            Found::There(first) => first,
+            Found::Unreadable => return Ok(Grant::Unreadable),
+            // The chunks of a line, or the line of a head, were deleted by hand.
+            Found::Missing => {
+                self.restand(head.line, head.job, None)?;
+                self.execute("DELETE FROM head WHERE line = ?1 AND job = ?2", (head.line, head.job))?;
+                return Ok(Grant::Again);
             }
+        };
+        if self.is_cancelled(&piece.header)? {
+            self.take(&chunk, chunk.part.count)?;
+            self.end(head.job, piece, End::Cancelled, &mut Vec::new())?;
             return Ok(Grant::Again);
         }
         if only.is_some() && piece.header.run() != only {
@@ -237,15 +262,11 @@ impl Step<'_> {
         Ok(Grant::Leased(Box::new(lease)))
     }
 
-    /// What becomes of the items of a run of which nothing is leased: they end as cancelled, or go back to where those
-    /// stand that this version cannot read.
-    fn is_not_to_be_leased(&mut self, run: RunId, header: &Header) -> Done<Option<End>> {
-        if header.stage == Stage::Finish {
-            return Ok(None);
-        }
-        match self.run(run)? {
-            Some(run) => Ok(run.run.record.cancelled.then_some(End::Cancelled)),
-            None => Ok(self.is_unreadable(run)?.then_some(End::Back)),
+    /// Whether the run of these items was cancelled, so that nothing of it is leased.
+    fn is_cancelled(&mut self, header: &Header) -> Done<bool> {
+        match header.run().filter(|_| header.stage != Stage::Finish) {
+            Some(run) => Ok(self.run(run)?.is_some_and(|run| run.run.record.cancelled)),
+            None => Ok(false),
         }
     }
 

@@ -46,11 +46,9 @@ impl Step<'_> {
 
     /// A run that is going to be changed.
     pub(crate) fn change_run(&mut self, id: RunId) -> Done<Option<&mut RunRow>> {
-        let run = self.count_run(id)?;
-        Ok(run.map(|run| {
-            run.changed = true;
-            run
-        }))
+        let Some(run) = self.count_run(id)? else { return Ok(None) };
+        run.changed = true;
+        Ok(Some(run))
     }
 
     /// Whether there is a run that this version cannot read.

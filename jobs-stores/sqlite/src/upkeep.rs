@@ -9,6 +9,7 @@ use jobs_core::{
 };
 
 use crate::{
+    bodies::Found,
     chunks::Stored,
     fault::Done,
     rows::{RunRow, SessionRow, limit, run_id, run_key, text},
@@ -22,11 +23,9 @@ const BUILDS: &str = "SELECT DISTINCT CASE WHEN json_valid(node) THEN node ->> '
                       FROM link JOIN session ON session.id = link.session
                       WHERE link.job = ?1 AND ns = ?2 AND until >= ?3";
 const ASIDE: &str = "SELECT id, job, builds FROM line WHERE ns = ?1 AND kind = 3 ORDER BY id LIMIT ?2";
-/// Whether anything waits of a run: in the line of what its query found, touched, or written by a newer version.
+/// Whether anything waits of a run: in the line of what its query found, or touched.
 const WAITS: &str = "SELECT 1 WHERE EXISTS (SELECT 1 FROM line WHERE job = ?1 AND kind = 1 AND run = ?2)
-                     OR EXISTS (SELECT 1 FROM chunk WHERE number = ?2 AND header IS NOT NULL AND count > 0)
-                     OR EXISTS (SELECT 1 FROM line JOIN chunk ON chunk.line = line.id AND chunk.line > 0
-                                WHERE line.job = ?1 AND line.kind = 4 AND chunk.number = ?2)";
+                     OR EXISTS (SELECT 1 FROM chunk WHERE number = ?2 AND header IS NOT NULL AND count > 0)";
 
 impl Step<'_> {
     pub(crate) fn beat(&mut self, beat: &Beat) -> Done<Pulse> {
@@ -101,6 +100,7 @@ impl Step<'_> {
             reaped.more |= more;
         }
         self.go_on_cancelling(&mut reaped.ended)?;
+        self.look_at_aside()?;
         self.end_undecodable(&mut reaped)?;
         self.end_lost_runs(&mut reaped)?;
         reaped.more |= self.left == 0;
@@ -145,7 +145,7 @@ impl Step<'_> {
             "SELECT {columns} FROM chunk WHERE line = ?1 AND line > 0 ORDER BY rank, number, place LIMIT ?2"
         );
         for stored in self.all(&sql, (line, limit(self.left)), Stored::read)? {
-            let Some(mut piece) = self.piece(&stored)? else { continue };
+            let Found::There(mut piece) = self.piece(&stored)? else { continue };
             let failed = piece.header.undecodable.clone();
             let Some(failed) = failed.filter(|failed| is_undecodable(failed, &builds, self.now)) else {
                 continue;

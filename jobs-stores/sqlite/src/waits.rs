@@ -3,6 +3,7 @@
 use jobs_core::{Millis, ledger::held_back};
 
 use crate::{
+    bodies::Found,
     chunks::Stored,
     fault::Done,
     pieces::Piece,
@@ -56,7 +57,18 @@ impl Step<'_> {
         );
         for stored in self.all(&sql, (job, self.now.0, limit(self.left)), Stored::read)? {
             self.left = self.left.saturating_sub(1);
-            let Some(Piece { header, part }) = self.piece(&stored)? else { continue };
+            let Piece { header, part } = match self.piece(&stored)? {
+                Found::There(piece) => piece,
+                // Only whoever can read it knows where it belongs.
+                Found::Unreadable => {
+                    self.set_aside(&stored)?;
+                    continue;
+                }
+                Found::Missing => {
+                    self.drop_chunk(&stored)?;
+                    continue;
+                }
+            };
             let line = self.line_for(job, &header)?;
             self.execute("UPDATE chunk SET line = ?2 WHERE id = ?1", (stored.id, line))?;
             self.joined(line, job, (header.rank(), header.number.cast_signed()), part.count)?;
@@ -116,7 +128,7 @@ impl Step<'_> {
         for stored in ahead {
             self.left = self.left.saturating_sub(1);
             let job = stored.job;
-            let Some(Piece { mut header, .. }) = self.piece(&stored)? else { continue };
+            let Found::There(Piece { mut header, .. }) = self.piece(&stored)? else { continue };
             let Some(due) = held_back(header.waits_since, header.due, self.now) else { continue };
             header.due = due;
             header.waits_since = Some(self.now);

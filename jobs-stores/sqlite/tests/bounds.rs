@@ -279,7 +279,7 @@ async fn looking_for_work_costs_nothing_for_what_may_not_be_leased() {
     for (what, took) in [("others", beside_others), ("full", beside_full), ("paused", beside_paused)] {
         assert!(took < 2 * alone + Duration::from_micros(50), "{what}: {took:?}, and {alone:?} alone");
     }
-    eprintln!("alone {alone:?}, others {beside_others:?}, full {beside_full:?}, paused {beside_paused:?}");
+    println!("alone {alone:?}, others {beside_others:?}, full {beside_full:?}, paused {beside_paused:?}");
 }
 
 #[tokio::test]

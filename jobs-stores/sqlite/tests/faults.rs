@@ -136,6 +136,35 @@ async fn what_cannot_be_read_is_left_alone_and_stops_nobody() {
 }
 
 #[tokio::test]
+async fn what_a_newer_version_wrote_is_left_to_it() {
+    let file = File::new();
+    let store = file.open().await;
+    attach(&store, 1).await;
+    let newer = filled(&store, 1, 7, 5).await;
+    let ours = filled(&store, 1, 8, 5).await;
+    let change = |from: &str, to: &str| {
+        let number = newer.number();
+        plant(
+            &file,
+            &format!(
+                "UPDATE body SET header = replace(header, '{from}', '{to}') WHERE header LIKE '%{number}%'"
+            ),
+        );
+    };
+    change("\"Manual\"", "\"Telepathic\"");
+    let store = file.open().await;
+    let leases = settle(&store, 1, 1, Vec::new(), 100).await.unwrap();
+    let runs: Vec<_> = leases.iter().filter_map(|lease| lease.chunk.header.run()).collect();
+    assert_eq!(runs, [ours], "it does not stand in the way of others");
+    // A version that can read it leases it from where it stood.
+    change("\"Telepathic\"", "\"Manual\"");
+    let knows = file.open().await;
+    let leases = settle(&knows, 1, 2, Vec::new(), 100).await.unwrap();
+    let runs: Vec<_> = leases.iter().filter_map(|lease| lease.chunk.header.run()).collect();
+    assert_eq!(runs, [newer]);
+}
+
+#[tokio::test]
 async fn a_link_that_cannot_be_read_is_no_link() {
     let file = File::new();
     let store = file.open().await;

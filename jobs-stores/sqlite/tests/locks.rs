@@ -2,7 +2,13 @@
 //! file when the process closes any descriptor of it, so nothing but SQLite may ever open the file.
 
 #![cfg(target_os = "linux")] // The kernel's table of locks is read.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "these are tests, and one of them is the other process"
+)]
 
 mod common;
 

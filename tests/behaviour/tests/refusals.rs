@@ -10,7 +10,7 @@ use std::{
 use behaviour::{Log, MINUTE};
 use jobs_conformance::{
     Handle, Wrapper,
-    call::{Call, Outcome, perform},
+    call::{self, Call, perform},
 };
 use jobs_core::{BoxFuture, Cause, End, Store, StoreError, Wakeups};
 use jobs_runner::{
@@ -69,7 +69,7 @@ impl Picky {
 }
 
 impl Handle for Picky {
-    fn handle(&self, call: Call) -> BoxFuture<'_, Outcome> {
+    fn handle(&self, call: Call) -> BoxFuture<'_, call::Outcome> {
         Box::pin(async move {
             tokio::time::sleep((self.slow)(&call)).await;
             if let Some(what) = Self::refuses(&call) {

@@ -144,10 +144,19 @@ impl Server {
     /// # Errors
     /// If the server does not do it.
     pub fn terminate_all(&self) -> io::Result<()> {
-        const TERMINATE: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
-             WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'";
+        self.execute(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+             WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'",
+        )
+    }
+
+    /// Executes a statement as the superuser.
+    ///
+    /// # Errors
+    /// If the server does not do it, with what it says.
+    pub fn execute(&self, statement: &str) -> io::Result<()> {
         let mut psql = Command::new(program("psql")?);
-        psql.args(["--no-psqlrc", "--quiet", "--command", TERMINATE, &self.url()]);
+        psql.args(["--no-psqlrc", "--quiet", "--command", statement, &self.url()]);
         let ended = psql.stdin(Stdio::null()).output()?;
         let said = || io::Error::other(String::from_utf8_lossy(&ended.stderr).into_owned());
         if ended.status.success() { Ok(()) } else { Err(said()) }

@@ -1,4 +1,4 @@
-//! One server for all tests of a process, and a database for each.
+//! One server for all tests of a process, and a database for each, and the few calls that most tests make.
 
 #![allow(dead_code, reason = "each test takes what it needs")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
@@ -15,7 +15,9 @@ use std::{
 pub(crate) use jobs_conformance::by_hand::{
     JOB, all, append, attach, by_hand, done, filled, fire, numbers, settle,
 };
-use jobs_core::{BoxError, BoxFuture, Chunk, Store, StoreError};
+use jobs_core::{
+    Beat, BoxError, BoxFuture, Chunk, Failure, FailureKind, Millis, SessionId, Store, StoreError,
+};
 use jobs_redis::{RedisOptions, RedisStore};
 use servers::redis::{Options, Server};
 
@@ -101,4 +103,13 @@ pub(crate) fn ask<T: redis::FromRedisValue>(url: &str, command: &[&str]) -> T {
     let mut connection = redis::Client::open(url).unwrap().get_connection().unwrap();
     let (name, arguments) = command.split_first().unwrap();
     redis::cmd(name).arg(arguments).query(&mut connection).unwrap()
+}
+
+pub(crate) async fn beat(store: &dyn Store, session: u64) {
+    let beat = Beat { session: SessionId(session), held: None, as_of: Millis::MAX, reconnected: false };
+    assert!(store.beat(beat).await.unwrap().value.alive);
+}
+
+pub(crate) fn failed(now: Millis, message: impl Into<String>) -> Box<Failure> {
+    Box::new(Failure::new(FailureKind::Error, message, now.timestamp()))
 }

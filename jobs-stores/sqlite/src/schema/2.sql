@@ -19,6 +19,7 @@ CREATE INDEX head_order ON head (ns, rank, turn, job, number, line) WHERE aside 
 CREATE INDEX head_aside ON head (ns) WHERE aside = 1;
 CREATE INDEX line_of_job ON line (job, kind, builds, rank, number, id) WHERE rank IS NOT NULL;
 CREATE INDEX line_aside ON line (ns, id) WHERE kind = 3;
+CREATE INDEX line_newer ON line (ns, id) WHERE kind = 4;
 
 INSERT INTO head (job, kind, builds, ns, line, rank, number, turn)
     SELECT job, kind, builds, ns, id, rank, number, turn FROM line
