@@ -7,7 +7,7 @@ use std::{
 
 use jobs_core::{
     Cell, Chunk, Header, ItemId, JobRecord, Marks, Millis, PAUSES, RunId, SessionId, Token,
-    ledger::{InFlight, Pauses, QueueKey},
+    ledger::{self, InFlight, Pauses, QueueKey},
 };
 
 use super::{
@@ -71,7 +71,7 @@ impl State {
         let held = job.leases.iter().filter_map(|token| self.leases.get(token));
         JobRecord {
             link: job.link.clone(),
-            schedule: job.schedule.as_ref().map(|cursor| cursor.state()),
+            schedule: job.schedule.as_ref().map(ledger::Cursor::state),
             live: self.sessions.values().any(links),
             ready: job.ready(),
             delayed: job.delayed.items(),
