@@ -65,6 +65,7 @@ impl State {
         }
         for run in self.runs.values_mut().filter(|run| run.job == *was) {
             run.job = name.clone();
+            run.staged.iter_mut().for_each(rename);
         }
         for number in &old.dead {
             if let Some(dead) = self.dead.get_mut(number) {

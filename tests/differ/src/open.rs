@@ -12,7 +12,11 @@ pub fn equal(call: &Call, view: &View, answer: Answer) -> Answer {
         Answer::Settle(mut settled) => {
             settled.leases.iter_mut().for_each(|lease| asked_again(lease, view));
             // "A lease that was already settled in full may or may not be listed."
-            settled.lost.retain(|token| !view.is_settled(*token));
+            let settlements = match call {
+                Call::Settle(settle) => settle.settlements.as_slice(),
+                _ => &[],
+            };
+            settled.lost.retain(|token| !view.is_settled(*token, settlements));
             // No order is promised.
             settled.lost.sort_unstable();
             settled.lost.dedup();

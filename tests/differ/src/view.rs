@@ -86,10 +86,15 @@ impl View {
         self.open().filter(|(_, held)| fill(held) && alive(held)).map(|(index, _)| index).collect()
     }
 
-    /// Whether the caller knows that all of a lease was settled.
+    /// Whether the caller knows that all of a lease was settled, with these settlements at the latest.
     #[must_use]
-    pub fn is_settled(&self, token: Token) -> bool {
-        self.held.iter().any(|held| held.lease.token == token && held.is_over())
+    pub fn is_settled(&self, token: Token, settlements: &[jobs_core::Settlement]) -> bool {
+        self.held.iter().filter(|held| held.lease.token == token).any(|held| {
+            let covered = |index: u32| {
+                settlements.iter().any(|one| one.token == token && (one.from..one.to).contains(&index))
+            };
+            (0..).zip(&held.settled).all(|(index, settled)| *settled || covered(index))
+        })
     }
 
     /// A new request number.

@@ -47,7 +47,8 @@ impl State {
             None => (1, chunk.clone(), ItemState::Ready),
             Some(_) => (2, chunk.clone(), ItemState::Delayed { until: chunk.header.due.timestamp() }),
         }));
-        chunks.retain(|(_, chunk, _)| chunk.header.run() == Some(run));
+        let kept = self.runs.contains_key(&run);
+        chunks.retain(|(_, chunk, _)| kept && chunk.header.run() == Some(run));
         chunks.sort_by_key(|(kind, chunk, _)| (*kind, chunk.header.stage, chunk.header.start));
         let infos = chunks.iter().flat_map(|(_, Chunk { header, body }, state)| {
             (0..).zip(body.items()).map(move |(index, payload)| ItemInfo {

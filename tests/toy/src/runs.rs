@@ -196,9 +196,11 @@ impl State {
         self.cells.retain(|_, cell| is_live(cell, now));
         let links = self.links.clone();
         for Link { job, keep_runs, keep_ticks, keep_dead, .. } in links.values() {
-            let runs = self.runs.iter().filter(|(_, run)| run.job == *job && run.state.record.over.is_some());
-            let runs: Vec<RunId> = runs.map(|(id, _)| *id).collect();
-            runs.iter().take(over(runs.len() as u64, *keep_runs)).for_each(|run| {
+            let of_job = self.runs.iter().filter(|(_, run)| run.job == *job);
+            let ended = of_job.filter_map(|(id, run)| Some((run.state.record.over?.1, *id)));
+            // Those that ended first go first.
+            let runs: std::collections::BTreeSet<(Millis, RunId)> = ended.collect();
+            runs.iter().take(over(runs.len() as u64, *keep_runs)).for_each(|(_, run)| {
                 self.runs.remove(run);
             });
             let ticks: &mut Vec<_> = self.ticks.entry(Arc::clone(job)).or_default();

@@ -13,6 +13,7 @@ use crate::state::{Session, State};
 impl State {
     pub(crate) fn attach(&mut self, attach: Attach, now: Millis) -> Attached {
         let mut attached = Attached::default();
+        self.set_waits_right(now);
         for gone in &attach.gone {
             self.bring_back(*gone, &mut attached.reaped, now);
         }
@@ -127,11 +128,7 @@ impl State {
         if !self.sessions.get(&session).is_some_and(|caller| caller.state.may_reap(now)) {
             return reaped;
         }
-        for header in self.waiting.iter_mut().map(|chunk| &mut chunk.header) {
-            if let Some(due) = held_back(header.waits_since, header.due, now) {
-                (header.due, header.waits_since) = (due, Some(now));
-            }
-        }
+        self.set_waits_right(now);
         self.sessions.values_mut().for_each(|session| {
             session.state.set_right(now);
         });
@@ -141,6 +138,15 @@ impl State {
         }
         self.end_undecodable(&mut reaped, now);
         reaped
+    }
+
+    /// Sets the due times right of items that a clock of the future has put to wait.
+    fn set_waits_right(&mut self, now: Millis) {
+        for header in self.waiting.iter_mut().map(|chunk| &mut chunk.header) {
+            if let Some(due) = held_back(header.waits_since, header.due, now) {
+                (header.due, header.waits_since) = (due, Some(now));
+            }
+        }
     }
 
     /// Takes back what a dead session held.

@@ -22,7 +22,9 @@ fn run(rng: &mut Rng, view: &View) -> Option<RunId> {
 }
 
 pub(super) fn complete(rng: &mut Rng, view: &mut View, _: i64) -> Option<Call> {
-    let runs = (0..rng.usize(1..6)).filter_map(|_| run(rng, view)).collect::<Vec<_>>();
+    let mut runs = (0..rng.usize(1..6)).filter_map(|_| run(rng, view)).collect::<Vec<_>>();
+    // Which of those that end in one call is pruned first is open, unless they end in their order.
+    runs.sort_unstable();
     let runs = runs.into_iter().map(|run| Complete { run, finish: rng.u8(..3) == 0 });
     let runs: Vec<_> = runs.collect();
     (!runs.is_empty()).then_some(Call::Complete(runs))
