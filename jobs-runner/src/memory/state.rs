@@ -71,11 +71,7 @@ impl State {
         let held = job.leases.iter().filter_map(|token| self.leases.get(token));
         JobRecord {
             link: job.link.clone(),
-<<<<<<< HEAD
             schedule: job.schedule.as_ref().map(Cursor::state),
-=======
-            schedule: job.schedule.as_ref().map(Cursor::state),
->>>>>>> rules
             live: self.sessions.values().any(links),
             ready: job.ready(),
             delayed: job.delayed.items(),
