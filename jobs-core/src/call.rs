@@ -11,7 +11,7 @@ use std::{
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    BoxFuture, JobContext,
+    BoxFuture, JobContext, cut_text,
     descriptor::{AnyGroup, DecodeError},
 };
 
@@ -95,7 +95,7 @@ pub fn item<T: Stored>(stored: &[u8]) -> Result<T, DecodeError> {
 }
 
 fn undecodable(item: &'static str, error: &serde_json::Error) -> DecodeError {
-    DecodeError { item, message: error.to_string() }
+    DecodeError { item, message: cut_text(error) }
 }
 
 /// Boxes the call of a method. The name is what the compiler prints below a future that is not `Send`.

@@ -65,6 +65,10 @@ pub struct Header {
     pub options: ItemOptions,
     /// The builds that could not decode the payload; none if nobody has tried and failed.
     pub undecodable: Option<Undecodable>,
+    /// When the items were put to wait for their due time, by the store's clock; `None` for those that do not wait. A
+    /// store whose clock was in the future then knows how long they were meant to wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_since: Option<Millis>,
 }
 
 /// What part of a run an item is.

@@ -5,10 +5,14 @@ use std::error::Error;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::text::{self, Texts};
+
 /// Any error of a handler or a query.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
 /// One failed attempt, as it is kept with the item.
+///
+/// Its texts together are cut at [`MAX_TEXT`](crate::MAX_TEXT) bytes, and say so at their end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// What kind of end it was.
@@ -31,16 +35,35 @@ impl Failure {
     /// A failure of this kind, with everything else to be filled in.
     #[must_use]
     pub fn new(kind: FailureKind, message: impl Into<String>, at: Timestamp) -> Self {
-        let (message, node) = (message.into(), String::new());
-        Self { kind, message, chain: Vec::new(), attempt: 1, at, node, retry_at: None }
+        let mut message = message.into();
+        text::cut(&mut message);
+        Self { kind, message, chain: Vec::new(), attempt: 1, at, node: String::new(), retry_at: None }
     }
 
     /// What an error says, and each of its sources.
     #[must_use]
     pub fn from_error(error: &(dyn Error + 'static), at: Timestamp) -> Self {
         let kind = if is_fatal(error) { FailureKind::Fatal } else { FailureKind::Error };
-        let chain = sources(error).filter(|e| !e.is::<Marker>()).map(ToString::to_string).collect();
-        Self { chain, ..Self::new(kind, error.to_string(), at) }
+        let mut texts = Texts::default();
+        texts.push(&error);
+        sources(error).filter(|e| !e.is::<Marker>()).for_each(|source| texts.push(&source));
+        let mut chain = texts.finish();
+        let message = if chain.is_empty() { String::new() } else { chain.remove(0) };
+        Self { chain, ..Self::new(kind, message, at) }
+    }
+
+    /// Cuts the texts of a failure that was made elsewhere.
+    pub fn cut(&mut self) {
+        let bytes = self.chain.iter().map(String::len).sum::<usize>() + self.message.len();
+        if bytes <= text::MAX_TEXT {
+            return;
+        }
+        let mut texts = vec![std::mem::take(&mut self.message)];
+        texts.append(&mut self.chain);
+        let kept = text::cut_together(&mut texts, bytes);
+        texts.truncate(kept);
+        self.message = texts.remove(0);
+        self.chain = texts;
     }
 }
 
@@ -147,6 +170,43 @@ mod tests {
         let failure = of(Outer(Outer("inner".into()).into()));
         assert_eq!((failure.kind, &*failure.message), (FailureKind::Error, "outer"));
         assert_eq!(failure.chain, ["outer", "inner"]);
+    }
+
+    #[test]
+    fn the_texts_of_a_failure_are_cut_together() {
+        let failure = of(Outer("x".repeat(10 << 20).into()));
+        assert_eq!(failure.message, "outer");
+        let [inner] = &failure.chain[..] else { panic!("{failure:?}") };
+        assert!(inner.len() <= text::MAX_TEXT && inner.ends_with("x… (cut, 10,485,765 bytes in all)"));
+        let deep = of((0..1_000).fold(BoxError::from("x".repeat(5_000)), |e, _| Outer(e).into()));
+        assert_eq!(deep.chain.len(), 64);
+
+        let long = of("y".repeat(10_000));
+        assert!(long.message.ends_with("y… (cut, 10,000 bytes in all)") && long.chain.is_empty());
+        assert_eq!(Failure::new(FailureKind::Error, "y".repeat(10_000), long.at), long);
+    }
+
+    #[test]
+    fn a_failure_that_was_made_elsewhere_is_cut_alike() {
+        let made = |message: &str, chain: &[&str]| Failure {
+            message: message.into(),
+            chain: chain.iter().map(|text| (*text).to_owned()).collect(),
+            ..Failure::new(FailureKind::Error, "", Timestamp::UNIX_EPOCH)
+        };
+        let third = &*"z".repeat(4_000);
+        let mut cut = made("outer", &[third, third, third, "the last"]);
+        cut.cut();
+        assert_eq!((&*cut.message, cut.chain.len()), ("outer", 3));
+        assert!(cut.chain[2].ends_with("z… (cut, 12,013 bytes in all)"), "{cut:?}");
+        let once = cut.clone();
+        cut.cut();
+        assert_eq!(cut, once);
+        let mut short = made("outer", &[third]);
+        short.cut();
+        assert_eq!(short, made("outer", &[third]));
+        let mut long = made(&"z".repeat(10_000), &["inner"]);
+        long.cut();
+        assert!(long.message.ends_with("(cut, 10,005 bytes in all)") && long.chain.is_empty());
     }
 
     #[test]

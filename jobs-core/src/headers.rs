@@ -39,6 +39,7 @@ impl Header {
             enqueued_at: now,
             options: ItemOptions::default(),
             undecodable: None,
+            waits_since: None,
         }
     }
 
@@ -56,8 +57,9 @@ impl Header {
             crashes: 0,
             redelivered: 0,
             undecodable: None,
-            // A retried query does not put its items behind those of a later run.
-            due: self.tick.unwrap_or(self.enqueued_at),
+            waits_since: None,
+            // A retried query does not put its items behind those of a later run. None of them waits.
+            due: self.tick.unwrap_or(self.enqueued_at).min(now),
             ..self.clone()
         }
     }
@@ -86,6 +88,7 @@ impl Header {
             enqueued_at: now,
             options: ItemOptions::default(),
             undecodable: None,
+            waits_since: None,
         }
     }
 
@@ -108,6 +111,7 @@ impl Header {
             // Whoever asks for it now wants it now.
             options: ItemOptions { expires_at: None, ..self.options.clone() },
             undecodable: None,
+            waits_since: None,
             ..self.clone()
         }
     }

@@ -9,6 +9,7 @@ mod body;
 pub mod call;
 mod chunk;
 mod context;
+mod contract;
 #[doc(hidden)]
 pub mod descriptor;
 mod failure;
@@ -18,10 +19,10 @@ mod headers;
 mod id;
 #[doc(hidden)]
 pub mod items;
+pub mod ledger;
 mod link;
 #[doc(hidden)]
 pub mod notice;
-mod open_items;
 mod options;
 mod outcome;
 #[doc(hidden)]
@@ -31,9 +32,8 @@ mod policy;
 mod report;
 #[doc(hidden)]
 pub mod returns;
-mod room;
 mod source;
-mod store;
+mod text;
 mod time;
 mod timetable;
 mod wakeups;
@@ -41,6 +41,7 @@ mod wakeups;
 pub use body::{Body, BodyWriter, MAX_BYTES, MAX_ITEMS};
 pub use chunk::{Chunk, FORMAT, Header, ItemOptions, STEP, Stage, Undecodable};
 pub use context::{Delivery, JobContext};
+pub use contract::*;
 pub use descriptor::{BoxFuture, Location};
 pub use failure::{BoxError, Failure, FailureKind, Fatal, fatal};
 pub use filter::{DeadFilter, RunFilter};
@@ -48,8 +49,6 @@ pub use handle::{AsJob, Job};
 pub use headers::requeued_chunks;
 pub use id::{ItemId, ParseIdError, RunId, SessionId, Token};
 pub use link::{Declaration, Link};
-#[doc(hidden)]
-pub use open_items::OpenItems;
 pub use options::Declared;
 pub use options::{Backoff, CatchUp, JobOptions, Overlap};
 #[doc(hidden)]
@@ -59,11 +58,10 @@ pub use page::Page;
 pub use pause::{PAUSES, covers, pause_cell, pause_cells};
 pub use policy::*;
 pub use report::*;
-pub use room::Room;
 #[doc(hidden)]
 pub use source::Source;
 pub use source::{StoreSource, without_password};
-pub use store::*;
+pub use text::{MAX_TEXT, cut, cut_text};
 pub use time::Millis;
 pub use timetable::Timetable;
 pub use wakeups::{Marks, Waker, Wakeups};

@@ -21,6 +21,11 @@ pub enum Trigger {
     Requeued,
 }
 
+impl Trigger {
+    /// All that this version knows.
+    pub const ALL: [Self; 5] = [Self::Schedule, Self::CatchUp, Self::Manual, Self::Enqueued, Self::Requeued];
+}
+
 /// How far a run is, or how it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -90,31 +95,44 @@ pub struct ErrorGroup {
 }
 
 impl ErrorGroup {
-    /// The most groups kept for a run. Failures that fit in none of them are counted in the last.
+    /// The most messages that are told apart in a run.
     pub const MAX: usize = 32;
+
+    /// The message of the group, one for each kind of failure, that counts the failures beyond [`MAX`](Self::MAX)
+    /// messages.
+    pub const OTHERS: &str = "… and other errors";
 
     /// Counts a failed attempt of `item`.
     pub fn count_in(groups: &mut Vec<Self>, item: ItemId, failure: &Failure) {
-        let same = |g: &Self| g.kind == failure.kind && g.message == failure.message;
-        match groups.iter().position(same) {
-            Some(found) => groups[found].count += 1,
-            None if groups.len() < Self::MAX => groups.push(Self {
-                kind: failure.kind,
-                message: failure.message.clone(),
-                count: 1,
-                sample: item,
-            }),
-            None => groups[Self::MAX - 1].count += 1,
+        let Failure { kind, message, .. } = failure;
+        match groups.iter_mut().find(|group| group.kind == *kind && group.message == *message) {
+            Some(found) => found.count += 1,
+            None => {
+                Self::open(groups, Self { kind: *kind, message: message.clone(), count: 1, sample: item });
+            }
         }
     }
 
     /// Counts what was counted elsewhere: a store may write down what it counts in one step, and add it up later.
+    ///
+    /// That is the same as counting at once, as long as a step has no more than [`MAX`](Self::MAX) messages. If it has
+    /// more, what is counted among the others may be more, but none is counted with another message.
     pub fn add(groups: &mut Vec<Self>, more: Self) {
-        match groups.iter().position(|g| g.kind == more.kind && g.message == more.message) {
-            Some(found) => groups[found].count += more.count,
-            None if groups.len() < Self::MAX => groups.push(more),
-            None => groups[Self::MAX - 1].count += more.count,
+        match groups.iter_mut().find(|group| group.kind == more.kind && group.message == more.message) {
+            Some(found) => found.count += more.count,
+            None => Self::open(groups, more),
         }
+    }
+
+    /// Begins a group, or counts its failures among the others of their kind if there are too many messages.
+    fn open(groups: &mut Vec<Self>, mut new: Self) {
+        let told_apart = groups.iter().filter(|group| group.message != Self::OTHERS).count();
+        if told_apart < Self::MAX || new.message == Self::OTHERS {
+            groups.push(new);
+            return;
+        }
+        new.message = Self::OTHERS.to_owned();
+        Self::add(groups, new);
     }
 }
 
@@ -408,21 +426,57 @@ pub struct JobStats {
 mod tests {
     use super::*;
 
+    fn failed(kind: FailureKind, message: &str) -> Failure {
+        Failure::new(kind, message, Timestamp::UNIX_EPOCH)
+    }
+
+    fn count(failures: &[Failure]) -> Vec<ErrorGroup> {
+        let mut groups = Vec::new();
+        for (index, failure) in (0..).zip(failures) {
+            ErrorGroup::count_in(&mut groups, ItemId::new(1, index), failure);
+        }
+        groups
+    }
+
     #[test]
     fn what_was_counted_elsewhere_is_added_as_if_it_was_counted_here() {
-        let failures: Vec<Failure> = (0..40)
-            .map(|n| Failure::new(FailureKind::Error, format!("no {}", n % 36), Timestamp::UNIX_EPOCH))
-            .collect();
-        let count = |failures: &[Failure]| {
-            let mut groups = Vec::new();
-            for failure in failures {
-                ErrorGroup::count_in(&mut groups, ItemId::new(1, 0), failure);
-            }
-            groups
-        };
+        let failures: Vec<Failure> =
+            (0..60).map(|n| failed(FailureKind::Error, &format!("no {}", n % 36))).collect();
         let mut added = count(&failures[..20]);
-        count(&failures[20..]).into_iter().for_each(|group| ErrorGroup::add(&mut added, group));
-        assert_eq!(added, count(&failures));
-        assert_eq!(added.len(), ErrorGroup::MAX);
+        count(&failures[20..48]).into_iter().for_each(|group| ErrorGroup::add(&mut added, group));
+        count(&failures[48..]).into_iter().for_each(|group| ErrorGroup::add(&mut added, group));
+        let summary = |groups: &[ErrorGroup]| -> Vec<_> {
+            groups.iter().map(|group| (group.kind, group.message.clone(), group.count)).collect()
+        };
+        assert_eq!(summary(&added), summary(&count(&failures)));
+        assert_eq!(added.len(), ErrorGroup::MAX + 1);
+    }
+
+    #[test]
+    fn failures_beyond_the_bound_are_counted_by_their_kind_and_with_no_other_message() {
+        let mut failures: Vec<Failure> =
+            (0..1_000).map(|n| failed(FailureKind::Error, &format!("no {n}"))).collect();
+        failures.push(failed(FailureKind::Panic, "oh"));
+        failures.push(failed(FailureKind::Error, "no 3"));
+        let groups = count(&failures);
+        let counts: Vec<u64> = groups.iter().map(|group| group.count).collect();
+        assert_eq!((counts.len(), counts[3], counts[31]), (34, 2, 1));
+        let [.., errors, panics] = &groups[..] else { panic!("{groups:?}") };
+        assert_eq!(
+            (errors.kind, &*errors.message, errors.count),
+            (FailureKind::Error, ErrorGroup::OTHERS, 968)
+        );
+        assert_eq!(
+            (panics.kind, &*panics.message, panics.count),
+            (FailureKind::Panic, ErrorGroup::OTHERS, 1)
+        );
+        assert_eq!(panics.sample, ItemId::new(1, 1_000), "its own item");
+
+        let mut added = count(&failures[500..]);
+        count(&failures[..500]).into_iter().for_each(|group| ErrorGroup::add(&mut added, group));
+        let of = |groups: &[ErrorGroup], kind| -> u64 {
+            groups.iter().filter(|group| group.kind == kind).map(|group| group.count).sum()
+        };
+        assert_eq!((of(&added, FailureKind::Error), of(&added, FailureKind::Panic)), (1_001, 1));
     }
 }

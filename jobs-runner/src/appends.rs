@@ -14,7 +14,9 @@ use jobs_core::{
 };
 use tokio::sync::{Notify, mpsc};
 
-use crate::{desk::Desk, dispatcher::take_in, event::Event, lease::Held, lock::lock, node::Node};
+use crate::{
+    desk::Desk, dispatcher::take_in, event::Event, lease::Held, lock::lock, node::Node, refusal::Refusal,
+};
 
 /// A query that is called page by page waits while more items of its job than this are ready.
 const MOST_READY: u64 = 100_000;
@@ -126,7 +128,7 @@ impl Appends {
             let append =
                 Append { token, seq, item_type: item_type.clone(), bodies, page: page.clone(), last };
             let since = self.wait_begins();
-            let appended = self.node.persist(|store| store.append(append.clone())).await;
+            let appended = self.call(append).await?;
             let full =
                 matches!(appended, Appended::Stored { ready, .. } if paged && !last && ready > MOST_READY);
             if full {
@@ -149,6 +151,23 @@ impl Appends {
                 }
                 Appended::Lost | Appended::OutOfOrder { .. } => return self.give_up(),
             }
+        }
+    }
+
+    /// Appends until the store answers. What it refuses fails the attempt of the query.
+    async fn call(&self, append: Append) -> Result<Appended, BoxError> {
+        let node = &self.node;
+        let mut wait = Duration::from_millis(10);
+        loop {
+            match node.ask_or_refusal(node.store.append(append.clone())).await {
+                Ok(Some(appended)) => return Ok(appended),
+                Ok(None) => {}
+                Err(Refusal(reason)) => {
+                    return Err(format!("the store refused what the query found: {reason}").into());
+                }
+            }
+            node.env.sleep(node.env.about(wait)).await;
+            wait = (wait * 2).min(Duration::from_secs(1));
         }
     }
 

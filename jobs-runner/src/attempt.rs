@@ -114,7 +114,7 @@ fn judge(
     let (failure, own_wait) = match ended {
         Ended::Returned(Ok(Finish { outcome, .. })) => match outcome {
             Outcome::Discard(reason) => return End::Discarded(reason),
-            Outcome::Snooze(wait) => return End::Snooze { at: now + wait },
+            Outcome::Snooze(wait) => return End::Snooze { at: now + wait, wait },
             Outcome::RetryIn(wait) => {
                 let message = format!("the handler asked for another attempt in {wait:?}");
                 (Failure::new(FailureKind::Error, message, now.timestamp()), Some(wait))

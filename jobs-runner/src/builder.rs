@@ -204,7 +204,7 @@ impl RunnerBuilder {
         }
         let store: Arc<dyn Store> = opened.store;
         let client = Client::of_runner(store, node.env.clone(), node.poll);
-        node.reaped(std::mem::take(&mut attached.reaped)).await;
+        node.reaped(std::mem::take(&mut attached.reaped));
         Ok(Runner::started(node, client, attached, self.grace))
     }
 
@@ -232,8 +232,14 @@ impl RunnerBuilder {
 async fn attach(node: &Arc<Node>, gone: Vec<SessionId>) -> Result<Attached, StoreError> {
     let sessions = node.store.sessions().await?.value;
     let gone = [gone, host::gone(&sessions, &node.info)].concat();
-    let began = node.env.uptime();
-    let attached = node.clock.observe(node.store.attach(node.attach(gone)).await?, began);
+    let mut began = node.env.uptime();
+    let mut attached = node.clock.observe(node.store.attach(node.attach(gone.clone())).await?, began);
+    // What sessions held that are gone may be more than one step takes back.
+    while attached.reaped.more {
+        began = node.env.uptime();
+        let more = node.clock.observe(node.store.attach(node.attach(gone.clone())).await?, began);
+        attached.reaped.add(more.reaped);
+    }
     if let Err(error) = learn_pauses(node).await {
         // Nobody would beat for it.
         node.detach().await;

@@ -4,9 +4,10 @@ use std::{future::IntoFuture, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use jobs_core::{
-    AsJob, BoxFuture, Cause, DeadFilter, DeadItem, Fire, Firing, IfBusy, ItemInfo, JobInfo, JobRecord,
-    JobStats, Location, Millis, Node, NodeInfo, Overlap, PAUSES, Requeue, RunFilter, RunId, RunReport,
-    SessionRecord, Stats, Store, StoreError, StoreSource, TickInfo, Want, covers, pause_cells,
+    AsJob, BoxFuture, Cancellation, Cause, Complete, DeadFilter, DeadItem, Fire, Firing, IfBusy, ItemInfo,
+    JobInfo, JobRecord, JobStats, Location, Millis, Node, NodeInfo, Overlap, PAUSES, Requeue, RunFilter,
+    RunId, RunReport, SessionRecord, Stats, Store, StoreError, StoreSource, TickInfo, Want, covers,
+    pause_cells,
 };
 use jobs_schedule::Schedule;
 
@@ -236,15 +237,17 @@ impl Client {
     /// # Errors
     /// [`ClientError::NotFound`], or if the store does not answer.
     pub async fn cancel(&self, run: RunId) -> Result<(), ClientError> {
-        match self.store()?.cancel(run).await?.value {
-            Some(true) => {
-                // If nothing of it runs, nobody else will end it.
-                self.store()?.complete(run, false).await?;
-                Ok(())
+        loop {
+            match self.store()?.cancel(run).await?.value {
+                Cancellation::Cancelled { more: true } => {}
+                Cancellation::Cancelled { more: false } => break,
+                Cancellation::Over => return Ok(()),
+                Cancellation::Unknown => return Err(ClientError::no_run(run)),
             }
-            Some(false) => Ok(()),
-            None => Err(ClientError::no_run(run)),
         }
+        // If nothing of it runs, nobody else will end it.
+        self.store()?.complete(vec![Complete { run, finish: false }]).await?;
+        Ok(())
     }
 
     /// A handle of a run.

@@ -2,12 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use jobs_core::{End, Header, JobWant, Millis, Settle, Settled, Settlement, Stage, Trigger, Want};
+use jobs_core::{End, Header, JobWant, Millis, Stage, Trigger, Want};
 
 use crate::{
     desk::put_back,
     event::Event,
-    lease::{Revoked, Unstarted},
+    lane::Lane,
+    lease::Unstarted,
     leases::Granted,
     node::{Node, Phase},
     worker::start_workers,
@@ -16,13 +17,12 @@ use crate::{
 /// Results are settled this long after the first of them, if there are not enough before.
 const SETTLE_WITHIN: Duration = Duration::from_millis(20);
 
-/// The dispatcher's lane.
-const LANE: u32 = 0;
-
 /// Settles and leases until the runner has ended.
 pub(crate) async fn run(node: Arc<Node>) {
     let wakeups = node.store.wakeups();
-    let (mut n, mut seen, mut next_due) = (0, wakeups.marks().work, None);
+    let mut lane = Lane::new(node.clone());
+    let mut seen = wakeups.marks().work;
+    let mut next_due = None;
     // What was leased last may not have been all.
     let mut more = true;
     loop {
@@ -50,24 +50,19 @@ pub(crate) async fn run(node: Arc<Node>) {
         let reserved = Reserved::new(&node);
         if settlements.is_empty() && reserved.want.slots == 0 {
             if over {
-                return;
+                return node.ending.close();
             }
             // A slot that is freed, or trust that is won back, is told of; until then nothing is due.
             (more, next_due) = (false, None);
             continue;
         }
-        n += 1;
-        let (session, want) = (node.session, reserved.want.clone());
-        let settle = Settle { session, lane: LANE, n, settlements, effects: Vec::new(), want };
-        let (settled, asked) = node.persist_asked(|store| store.settle(settle.clone())).await;
-        acknowledge(&node, &settle.settlements, &settled);
+        let settled = lane.settle(settlements, &reserved.want).await;
         more = !settled.leases.is_empty();
         next_due = settled.next_due;
-        for lease in settled.leases {
-            take_in(&node, Granted { lease, asked });
+        for granted in settled.leases {
+            take_in(&node, granted);
         }
         drop(reserved);
-        node.complete(settled.ended).await;
     }
 }
 
@@ -124,25 +119,12 @@ fn want(node: &Node) -> Want {
             jobs.push(want);
         }
     }
-    // The store may know of a resume before this node does; until then it would be leased and given back.
-    let unwanted = node.paused_jobs().into_iter().chain(node.leases.unannounced_jobs());
+    // What is paused the store leaves out itself. It may know of a resume before this node does; until then it would be
+    // leased and given back.
+    let unwanted = node.resumed_jobs().into_iter().chain(node.leases.unannounced_jobs());
     jobs.extend(unwanted.map(|job| JobWant { job, slots: 0, per_slot: 0 }));
     let slots = node.slots.left(taken);
     Want { slots, jobs }
-}
-
-/// Forgets what the store has settled, and what it says is lost.
-fn acknowledge(node: &Node, settlements: &[Settlement], settled: &Settled) {
-    for settlement in settlements {
-        node.leases.settled(settlement.token, settlement.to - settlement.from);
-    }
-    for token in &settled.lost {
-        let Some(held) = node.leases.let_go(*token) else { continue };
-        let (job, run, item) = (held.header.job.to_string(), held.run(), held.item(0));
-        node.bus.say(Event::LeaseLost { job, run, item });
-        held.revoke(Revoked::Lost);
-        node.attempts.cancel(|other| other.token == *token);
-    }
 }
 
 /// Takes in a lease: its items wait for a worker, or its query begins.
@@ -162,7 +144,7 @@ pub(crate) fn take_in(node: &Arc<Node>, granted: Granted) {
     }
     if desk.is_paused() {
         // The store has leased it since: it knows of a resume that is not known here.
-        node.refresh.notify_one();
+        node.set_resumed(&desk.job.id);
     }
     if begins_by_hand(header, desk.job.def.query.is_some())
         && let Some(run) = held.run()

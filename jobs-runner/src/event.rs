@@ -154,6 +154,13 @@ pub enum Event {
         /// How long it was away.
         after: Duration,
     },
+    /// Something that is stored was ahead of the store's clock: the clock was in the future when it was written.
+    ClockAhead {
+        /// What, and what becomes of it.
+        what: String,
+        /// By how much.
+        by: Duration,
+    },
     /// Jobs were paused.
     Paused {
         /// Which.
@@ -331,6 +338,7 @@ fn warning(event: &Event) -> Option<(&'static str, String)> {
             ("node", format!("the runner {node} has died; its items were taken back"))
         }
         Event::StoreLost { message } => ("store", message.clone()),
+        Event::ClockAhead { what, .. } => ("clock", format!("the store's clock was in the future: {what}")),
         _ => return None,
     })
 }
@@ -390,6 +398,7 @@ fn trace(event: &Event) {
         Event::LeaderLost => at!(INFO, "leader lost"),
         Event::NodeLost { node } => at!(WARN, "node lost", node = node),
         Event::StoreLost { message } => at!(ERROR, "store lost", error = message),
+        Event::ClockAhead { what, by } => at!(WARN, "clock ahead", what, by = ?by),
         Event::StoreBack { after } => at!(INFO, "store back", after_ms = after.as_millis()),
         Event::Paused { pattern, note } => at!(INFO, "paused", pattern = pattern, note = note),
         Event::Resumed { pattern } => at!(INFO, "resumed", pattern = pattern),

@@ -61,16 +61,15 @@ pub(crate) fn fail(
     let retries = held.delivery.max_attempts - 1;
     failure.attempt = attempt;
     node.name.as_ref().clone_into(&mut failure.node);
-    let again = after_failure(failure.kind, attempt, retries).then(|| {
-        let wait = own_wait.unwrap_or_else(|| policy.waits.before(attempt, node.env.random()));
-        Millis::from(failure.at) + wait
-    });
-    failure.retry_at = again.map(Millis::timestamp);
+    let again = after_failure(failure.kind, attempt, retries)
+        .then(|| own_wait.unwrap_or_else(|| policy.waits.before(attempt, node.env.random())));
+    let at = Millis::from(failure.at);
+    failure.retry_at = again.map(|wait| (at + wait).timestamp());
     let (job, run, item) = (held.header.job.to_string(), held.run(), held.item(index));
     let failed = || Event::AttemptFailed { job: job.clone(), run, item, failure: failure.clone() };
     node.bus.say_often(Level::WARN, failed);
     match again {
-        Some(at) => End::Retry { at, failure: Box::new(failure) },
+        Some(wait) => End::Retry { at: at + wait, wait, failure: Box::new(failure) },
         None => {
             let dead = || Event::ItemDead { job, run, item, failure: failure.clone() };
             node.bus.say_often(Level::ERROR, dead);

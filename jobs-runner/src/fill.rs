@@ -41,7 +41,7 @@ pub(crate) async fn run(node: Arc<Node>, desk: Arc<Desk>, held: Arc<Held>) {
             node.leases.let_go(held.token);
             // A run that found nothing is over.
             let over = held.run().filter(|_| appends.total() == 0);
-            node.complete(over.into_iter().collect()).await;
+            node.ending.put(over);
         }
     }
     node.slots.fill_ends();

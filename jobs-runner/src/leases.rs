@@ -51,6 +51,11 @@ impl Leases {
         }
     }
 
+    /// A lease that is held.
+    pub(crate) fn get(&self, token: Token) -> Option<Arc<Held>> {
+        lock(&self.held).get(&token).cloned()
+    }
+
     /// Whether a lease is held.
     pub(crate) fn holds(&self, token: Token) -> bool {
         lock(&self.held).contains_key(&token)

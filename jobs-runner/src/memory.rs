@@ -1,13 +1,16 @@
 //! The memory store: everything in this process, gone with it.
 
+mod budget;
 mod cells;
 mod dead;
+mod delayed;
 mod filling;
 mod granting;
 mod items;
 mod job;
 mod lease;
 mod listing;
+mod pruning;
 mod queue;
 mod rename;
 mod run;
@@ -22,10 +25,10 @@ use std::{
 };
 
 use jobs_core::{
-    Append, Appended, Attach, Attached, Beat, Cell, Completion, DeadFilter, DeadItem, Fire, Firing, ItemId,
-    ItemInfo, JobRecord, Millis, Pass, Passing, Pulse, PutCell, Reaped, Reply, Requeue, Requeued, RunFilter,
-    RunId, RunReport, SessionId, SessionRecord, Settle, Settled, Store, StoreResult, TickInfo, Waker,
-    Wakeups, Want,
+    Append, Appended, Attach, Attached, Beat, Cancellation, Cell, Complete, Completion, DeadFilter, DeadItem,
+    Fire, Firing, ItemId, ItemInfo, JobRecord, Millis, Pass, Passing, Pruned, Pulse, PutCell, Reaped, Reply,
+    Requeue, Requeued, RunFilter, RunId, RunReport, SessionId, SessionRecord, Settle, Settled, Store,
+    StoreResult, TickInfo, Waker, Wakeups, Want,
 };
 
 use crate::lock::lock;
@@ -109,7 +112,7 @@ impl Store for MemoryStore {
         self.step(|state, now| state.attach(attach, now))
     }
 
-    fn detach(&self, session: SessionId) -> StoreResult<'_, ()> {
+    fn detach(&self, session: SessionId) -> StoreResult<'_, bool> {
         self.step(|state, now| state.detach(session, now))
     }
 
@@ -133,11 +136,11 @@ impl Store for MemoryStore {
         self.step(|state, now| state.settle(settle, now))
     }
 
-    fn complete(&self, run: RunId, finish: bool) -> StoreResult<'_, Completion> {
-        self.step(|state, now| state.complete(run, finish, now))
+    fn complete(&self, runs: Vec<Complete>) -> StoreResult<'_, Vec<Completion>> {
+        self.step(|state, now| runs.into_iter().map(|run| state.complete(run, now)).collect())
     }
 
-    fn cancel(&self, run: RunId) -> StoreResult<'_, Option<bool>> {
+    fn cancel(&self, run: RunId) -> StoreResult<'_, Cancellation> {
         self.step(|state, now| state.cancel(run, now))
     }
 
@@ -153,7 +156,7 @@ impl Store for MemoryStore {
         self.step(|state, now| state.reap(session, now))
     }
 
-    fn prune(&self, limit: usize) -> StoreResult<'_, usize> {
+    fn prune(&self, limit: usize) -> StoreResult<'_, Pruned> {
         self.step(|state, now| state.prune(limit, now))
     }
 
@@ -202,8 +205,8 @@ impl Store for MemoryStore {
 
     fn ticks(&self, schedule: &str, limit: usize) -> StoreResult<'_, Vec<TickInfo>> {
         self.step(|state, _| {
-            let cursor = state.jobs.get(schedule).and_then(|job| job.schedule.as_ref());
-            cursor.map(|c| c.verdicts.iter().rev().take(limit).cloned().collect()).unwrap_or_default()
+            let job = state.jobs.get(schedule);
+            job.map(|job| job.verdicts.iter().rev().take(limit).cloned().collect()).unwrap_or_default()
         })
     }
 

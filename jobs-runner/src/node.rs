@@ -10,8 +10,8 @@ use std::{
 };
 
 use jobs_core::{
-    Attach, Attached, Completion, Delivery, Lease, Millis, Reaped, Reply, RunId, SessionId, SessionRecord,
-    Store, StoreError, StoreResult, covers, notice,
+    Attach, Attached, Delivery, Lease, Millis, Reaped, Reply, SessionId, SessionRecord, Store, StoreError,
+    StoreResult, covers, notice,
 };
 use tokio::sync::Notify;
 
@@ -19,12 +19,14 @@ use crate::{
     attempts::Attempts,
     clock::StoreClock,
     desk::Desk,
+    ending::Ending,
     env::{Env, Tasks},
     event::{Bus, Event},
     lease::{Held, Revoked},
     leases::Leases,
     lock::lock,
     outbox::Outbox,
+    refusal::Refusal,
     rivals::Rivals,
     skew::Skew,
     slots::Slots,
@@ -48,6 +50,7 @@ pub(crate) struct Node {
     pub(crate) bus: Bus,
     pub(crate) tasks: Tasks,
     pub(crate) outbox: Outbox,
+    pub(crate) ending: Ending,
     pub(crate) attempts: Attempts,
     /// How far the runner is.
     phase: AtomicU8,
@@ -70,6 +73,8 @@ pub(crate) struct Node {
     /// Whether a schedule is declared otherwise by another node.
     stale: AtomicBool,
     paused: Mutex<Vec<(String, String)>>,
+    /// Jobs that the store has leased although this node knows of a pause.
+    resumed: Mutex<BTreeSet<Arc<str>>>,
     stopped: Mutex<BTreeSet<Arc<str>>>,
     /// Since when, by this machine's uptime, the store has not answered.
     lost_since: Mutex<Option<Duration>>,
@@ -137,6 +142,7 @@ impl Node {
             bus,
             tasks,
             outbox: Outbox::default(),
+            ending: Ending::default(),
             attempts: Attempts::default(),
             phase: AtomicU8::new(Phase::Running as u8),
             phase_changed: Notify::new(),
@@ -151,6 +157,7 @@ impl Node {
             attached: Mutex::default(),
             stale: AtomicBool::new(false),
             paused: Mutex::default(),
+            resumed: Mutex::default(),
             stopped: Mutex::default(),
             lost_since: Mutex::default(),
         }
@@ -169,32 +176,43 @@ impl Node {
         let mut wait = Duration::from_millis(10);
         loop {
             let asked = self.env.uptime();
-            match call(&**self.store).await {
-                Ok(reply) => {
-                    self.store_answers();
-                    return (self.observe(reply, asked), asked);
-                }
-                Err(error) => {
-                    self.store_fails(&error);
-                    self.env.sleep(self.env.about(wait)).await;
-                    wait = (wait * 2).min(Duration::from_secs(1));
-                }
+            if let Some(value) = self.ask(call(&**self.store)).await {
+                return (value, asked);
+            }
+            self.env.sleep(self.env.about(wait)).await;
+            wait = (wait * 2).min(Duration::from_secs(1));
+        }
+    }
+
+    /// Takes in the answer of one call, if there is one. A refusal is reported, and is none.
+    pub(crate) async fn ask<T>(&self, call: StoreResult<'_, T>) -> Option<T> {
+        match self.ask_or_refusal(call).await {
+            Ok(answer) => answer,
+            Err(Refusal(reason)) => {
+                notice::warn("refused", format_args!("the store refused a call: {reason}"));
+                None
             }
         }
     }
 
-    /// Takes in the answer of one call, if there is one.
-    pub(crate) async fn ask<T>(&self, call: StoreResult<'_, T>) -> Option<T> {
+    /// Takes in the answer of one call, if there is one; `Err` if the store refused it, which is no outage.
+    pub(crate) async fn ask_or_refusal<T>(&self, call: StoreResult<'_, T>) -> Result<Option<T>, Refusal> {
         let asked = self.env.uptime();
         match call.await {
             Ok(reply) => {
                 self.store_answers();
-                Some(self.observe(reply, asked))
+                Ok(Some(self.observe(reply, asked)))
             }
-            Err(error) => {
-                self.store_fails(&error);
-                None
-            }
+            Err(error) => match Refusal::of(&error) {
+                Some(refusal) => {
+                    self.store_answers();
+                    Err(refusal)
+                }
+                None => {
+                    self.store_fails(&error);
+                    Ok(None)
+                }
+            },
         }
     }
 
@@ -269,26 +287,6 @@ impl Node {
         }
     }
 
-    /// Ends runs of which nothing is left to do.
-    pub(crate) async fn complete(&self, runs: Vec<RunId>) {
-        for run in runs {
-            let mut asked_before = false;
-            let completion = loop {
-                match self.ask(self.store.complete(run, false)).await {
-                    Some(completion) => break completion,
-                    None => asked_before = true,
-                }
-                self.env.sleep(self.env.about(Duration::from_millis(50))).await;
-            };
-            match completion {
-                Completion::Completed(report) => self.bus.say(Event::RunFinished(*report)),
-                // It was this node, and the answer was lost; or another at the same time.
-                Completion::Already(report) if asked_before => self.bus.say(Event::RunFinished(*report)),
-                _ => {}
-            }
-        }
-    }
-
     /// Waits until all is over: the runner has ended, and so has the last blocking handler.
     pub(crate) async fn over(&self) {
         self.reached(Phase::Ended).await;
@@ -310,20 +308,27 @@ impl Node {
 
     /// Closes the session; what it holds goes back.
     pub(crate) async fn detach(&self) {
-        if self.store.detach(self.session).await.is_err() {
-            notice::warn("detach", "the store does not answer; the session ends with its lease");
+        loop {
+            match self.store.detach(self.session).await {
+                Ok(reply) if reply.value => {}
+                Ok(_) => return,
+                Err(_) => {
+                    notice::warn("detach", "the store does not answer; the session ends with its lease");
+                    return;
+                }
+            }
         }
     }
 
     /// Says what was taken back from dead nodes, and ends the runs that it was the last of.
-    pub(crate) async fn reaped(&self, reaped: Reaped) {
+    pub(crate) fn reaped(&self, reaped: Reaped) {
         for node in reaped.nodes {
             self.bus.say(Event::NodeLost { node });
         }
         for (job, run, item, failure) in reaped.dead {
             self.bus.say(Event::ItemDead { job: job.to_string(), run, item, failure });
         }
-        self.complete(reaped.ended).await;
+        self.ending.put(reaped.ended);
     }
 
     // What is held.
@@ -368,12 +373,16 @@ impl Node {
         self.env.uptime() < self.trust.until()
     }
 
-    /// The jobs of this node that are paused, as far as it knows.
-    pub(crate) fn paused_jobs(&self) -> Vec<Arc<str>> {
-        if lock(&self.paused).is_empty() {
-            return Vec::new();
-        }
-        self.desks.values().filter(|desk| desk.is_paused()).map(|desk| desk.job.id.clone()).collect()
+    /// The jobs of this node that the store has leased although they are paused, as far as this node knows: it will hear
+    /// of a resume.
+    pub(crate) fn resumed_jobs(&self) -> Vec<Arc<str>> {
+        lock(&self.resumed).iter().cloned().collect()
+    }
+
+    /// The store has leased items of a job that is paused, as far as this node knows.
+    pub(crate) fn set_resumed(&self, job: &Arc<str>) {
+        lock(&self.resumed).insert(job.clone());
+        self.refresh.notify_one();
     }
 
     pub(crate) fn is_paused(&self, job: &str) -> bool {
@@ -382,6 +391,7 @@ impl Node {
 
     /// Takes what is paused from the store, and says what has changed.
     pub(crate) fn set_paused(&self, paused: Vec<(String, String)>) {
+        lock(&self.resumed).clear();
         let mut now = lock(&self.paused);
         if *now == paused {
             return;

@@ -13,7 +13,7 @@ use jobs_core::{AsJob, Attached, notice};
 use crate::{
     builder::RunnerBuilder,
     client::{Client, RunRequest},
-    dispatcher,
+    dispatcher, ending,
     env::Tasks,
     error::{ClientError, ShutdownError, StartError},
     event::Events,
@@ -58,6 +58,7 @@ impl Runner {
         loops.spawn(heartbeat::run(node.clone()));
         loops.spawn(heartbeat::watch_trust(node.clone()));
         loops.spawn(dispatcher::run(node.clone()));
+        loops.spawn(ending::run(node.clone()));
         loops.spawn(scheduler::run(node.clone(), attached));
         loops.spawn(upkeep::run(node.clone()));
         Self { node, client, grace, loops, crashed: AtomicBool::new(false) }

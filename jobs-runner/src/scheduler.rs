@@ -8,16 +8,18 @@ use std::{
 };
 
 use jobs_core::{
-    Attached, Cause, Due, Fire, FireTick, Firing, IfBusy, Millis, Pass, Passing, ScheduleState, TickInfo,
-    Trigger, Verdict, decide, notice,
+    Ahead, Attached, Cause, Due, Fire, FireTick, Firing, IfBusy, Millis, Pass, Passing, ScheduleState,
+    TickInfo, Trigger, Verdict, decide, ledger::Patience, notice,
 };
 
 use crate::{
+    batch::Batch,
     desk::Desk,
     dispatcher::{Reserved, take_in},
     event::Event,
     leases::Granted,
     node::{Node, Phase},
+    refusal::Refusal,
 };
 
 /// So many ticks are fired in one call.
@@ -52,6 +54,7 @@ struct Scheduler {
     /// Those of which a tick is due that waits for the last run.
     busy: BTreeSet<Arc<str>>,
     heap: BinaryHeap<Reverse<(Millis, Arc<str>, u64)>>,
+    batch: Batch,
 }
 
 /// What is done in one call of the store.
@@ -63,8 +66,13 @@ struct Round {
 
 impl Scheduler {
     fn new(node: Arc<Node>, attached: Attached) -> Self {
-        let mut scheduler =
-            Self { node, entries: BTreeMap::new(), busy: BTreeSet::new(), heap: BinaryHeap::new() };
+        let mut scheduler = Self {
+            node,
+            entries: BTreeMap::new(),
+            busy: BTreeSet::new(),
+            heap: BinaryHeap::new(),
+            batch: Batch::of_at_most(BATCH),
+        };
         scheduler.take(attached);
         scheduler
     }
@@ -82,6 +90,7 @@ impl Scheduler {
         }
         let node = self.node.clone();
         node.meet(&attached.others);
+        self.report_ahead(&attached.ahead);
         for (job, desk) in &node.desks {
             let Some(mut state) = attached.schedules.remove(job) else { continue };
             let declared = desk.job.link.schedule.as_ref();
@@ -90,8 +99,10 @@ impl Scheduler {
             let generation = known.map_or(0, |entry| entry.generation);
             let catching_up = known.is_some_and(|entry| entry.catching_up);
             // The answer may be older than what was fired since it was asked for.
+            let set_back = attached.ahead.iter().any(|ahead| ahead.schedule == *job && ahead.set_back);
             if let Some(known) = known.filter(|known| known.state.cursor > state.cursor)
                 && known.state.fingerprint == state.fingerprint
+                && !set_back
             {
                 state = known.state.clone();
             }
@@ -101,6 +112,30 @@ impl Scheduler {
             let entry = Entry { desk: desk.clone(), state, generation, stale, catching_up };
             self.entries.insert(job.clone(), entry);
             self.plan(job);
+        }
+    }
+
+    /// Says which cursors are ahead of the store's clock: it was in the future when they were written.
+    fn report_ahead(&self, ahead: &[Ahead]) {
+        for Ahead { schedule, cursor, set_back } in ahead {
+            let by = cursor.since(self.node.clock.now());
+            let what = if *set_back {
+                format!(
+                    "{schedule}: its ticks had been decided up to {cursor}; they are decided again from now on"
+                )
+            } else {
+                format!("{schedule}: its ticks have been decided up to {cursor}; none fires before that")
+            };
+            self.node.bus.say(Event::ClockAhead { what, by });
+        }
+    }
+
+    /// Asks for a new attach if a schedule waits for an instant that no clock should have reached: it is set back then.
+    fn look_ahead(&self) {
+        let now = self.node.clock.now();
+        let ahead = |entry: &Entry| Patience::with(entry.state.cursor, now) == Patience::SetBack;
+        if self.entries.values().any(ahead) {
+            self.node.set_stale();
         }
     }
 
@@ -135,8 +170,11 @@ impl Scheduler {
         let mut runs = wakeups.marks().runs;
         loop {
             let due = self.due(node.clock.now());
-            for batch in due.chunks(BATCH) {
+            let mut left = &due[..];
+            while !left.is_empty() {
+                let (batch, rest) = left.split_at(left.len().min(self.batch.size()));
                 self.decide(batch).await;
+                left = rest;
             }
             if !due.is_empty() {
                 self.node.answering().await;
@@ -149,7 +187,10 @@ impl Scheduler {
                 biased;
                 () = node.reschedule.notified() => match node.take_attached() {
                     Some(attached) => self.take(attached),
-                    None => self.again(),
+                    None => {
+                        self.look_ahead();
+                        self.again();
+                    }
                 },
                 mark = wakeups.changed(|marks| marks.runs, runs), if waits => {
                     runs = mark;
@@ -264,15 +305,26 @@ impl Scheduler {
             let node = self.node.clone();
             let (reserved, asked) = (Reserved::new(&node), node.env.uptime());
             let fired = self.node.store.fire(Some(self.node.session), fires, reserved.want.clone());
-            let fired = self.node.ask(fired).await;
+            let fired = self.node.ask_or_refusal(fired).await;
+            let count = round.fires.len();
             match fired {
-                Some(firings) => {
+                Ok(Some(firings)) => {
+                    self.batch.took(count, node.env.uptime().saturating_sub(asked));
                     for ((job, fire, tick), firing) in round.fires.into_iter().zip(firings) {
                         self.fired(&job, fire, tick, (firing, asked), &mut again);
                     }
                 }
                 // Meanwhile they may have become late: they are decided anew, when the store answers again.
-                None => round.fires.iter().for_each(|(job, ..)| self.plan(job)),
+                Ok(None) => {
+                    self.batch.failed(count);
+                    round.fires.iter().for_each(|(job, ..)| self.plan(job));
+                }
+                // One by one shows which of them is refused.
+                Err(_) if count > 1 => {
+                    self.batch.failed(1);
+                    round.fires.iter().for_each(|(job, ..)| self.plan(job));
+                }
+                Err(refusal) => round.fires.iter().for_each(|(job, ..)| self.refused(job, &refusal)),
             }
             drop(reserved);
         }
@@ -329,6 +381,12 @@ impl Scheduler {
             Firing::Stale => self.stale(job),
         }
         self.plan(job);
+    }
+
+    /// The store does not take the ticks of a schedule: it is left out until the session is attached again, and the
+    /// others go on.
+    fn refused(&self, job: &Arc<str>, refusal: &Refusal) {
+        notice::warn("refused", format_args!("{job}: the store refused its tick: {}", refusal.0));
     }
 
     /// Another declaration is in force, until those who declare it are gone.

@@ -2,10 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
+use jobs_core::STEP_RECORDS;
+
 use crate::node::{Node, Phase};
 
-/// So much is done in one round.
-const SHARE: usize = 1_000;
+/// How many records of each kind are removed in one step: four kinds are within what a step may touch.
+const PRUNED: usize = STEP_RECORDS / 4;
 
 /// Does its share as often as it beats, and ends runs as often as it polls, until the runner drains.
 pub(crate) async fn run(node: Arc<Node>) {
@@ -21,16 +23,33 @@ async fn keep_up(node: &Node) {
     loop {
         rest(node, node.poll).await;
         // Whoever ended the last item of a run may have died before it could say so.
-        let ended = node.persist(|store| store.completable(SHARE)).await;
-        node.complete(ended).await;
+        let ended = node.ask(node.store.completable(STEP_RECORDS)).await;
+        node.ending.put(ended.unwrap_or_default());
         if node.env.uptime().saturating_sub(last_share) >= node.lease / 5 {
             last_share = node.env.uptime();
-            let reaped = node.persist(|store| store.reap(node.session)).await;
-            node.reaped(reaped).await;
-            node.persist(|store| store.prune(SHARE)).await;
-            let sessions = node.persist(|store| store.sessions()).await;
-            node.meet(&sessions);
+            share(node).await;
+            if let Some(sessions) = node.ask(node.store.sessions()).await {
+                node.meet(&sessions);
+            }
         }
+    }
+}
+
+/// Takes back and removes step by step, for as long as there is more: so it keeps up with what is made. What the store
+/// does not answer is asked for again in the next round.
+async fn share(node: &Node) {
+    while let Some(reaped) = node.ask(node.store.reap(node.session)).await {
+        let more = reaped.more;
+        node.reaped(reaped);
+        if !more {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    while let Some(pruned) = node.ask(node.store.prune(PRUNED)).await
+        && pruned.more
+    {
+        tokio::task::yield_now().await;
     }
 }
 

@@ -57,7 +57,10 @@ pub(crate) fn free_slot(node: &Arc<Node>) {
     if node.slots.free() {
         // The highest priority first; of those that tie, the one that has had no slot for the longest time.
         let mut desks = node.active();
-        desks.sort_by_key(|desk| (Reverse(desk.job.policy.priority), desk.turn.load(Ordering::Relaxed)));
+        // The turns of desks change meanwhile, so each is read once.
+        desks.sort_by_cached_key(|desk| {
+            (Reverse(desk.job.policy.priority), desk.turn.load(Ordering::Relaxed))
+        });
         for desk in desks {
             start_workers(node, &desk);
         }

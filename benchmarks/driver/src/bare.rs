@@ -11,7 +11,7 @@ use jobs_core::{
 };
 use jobs_runner::prelude::Result;
 
-use crate::User;
+use crate::fan_out::User;
 
 /// Items per second, from the query to the last settlement.
 pub async fn drive(store: Arc<dyn Store>, items: u64) -> Result<f64> {

@@ -1,6 +1,6 @@
-//! Which ticks fire now, and what becomes of the others (DESIGN §6, "Due ticks").
+//! Which ticks fire now, and what becomes of the others.
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
 use crate::{CatchUp, IfBusy, Millis, Overlap, Policy, SkipReason, TickInfo, Timetable, Trigger, Verdict};
 
@@ -8,10 +8,7 @@ use crate::{CatchUp, IfBusy, Millis, Overlap, Policy, SkipReason, TickInfo, Time
 pub const ON_TIME: Duration = Duration::from_secs(10);
 
 /// `catch_up = "all"` fires at most this many missed ticks.
-pub const MAX_CATCH_UP: usize = 1_000;
-
-/// So many ticks are looked at in one decision; after a long stop of a frequent schedule several follow.
-const MAX_SCAN: usize = 10_000;
+pub const MAX_CATCH_UP: u64 = 1_000;
 
 /// What a decision is made from.
 #[derive(Clone, Copy, Debug)]
@@ -41,8 +38,6 @@ pub struct Decision {
     pub passed: Vec<TickInfo>,
     /// The one that fires.
     pub fire: Option<FireTick>,
-    /// Whether there is more to decide at once.
-    pub again: bool,
 }
 
 /// A tick that fires.
@@ -60,75 +55,90 @@ pub struct FireTick {
     pub if_busy: IfBusy,
 }
 
+/// Ticks are whole milliseconds.
+const TICK: Duration = Duration::from_millis(1);
+
 /// Decides over the ticks in (cursor, now].
+///
+/// They are counted, not walked through: the cost does not grow with how many they are.
 #[must_use]
 pub fn decide(due: &Due<'_>) -> Decision {
-    let (missed, on_time, more) = due.scan();
+    let mut decision = Decision { passed: Vec::new(), fire: None };
+    let Some(noticed) = due.noticed() else { return decision };
     if due.paused {
-        let all = missed.into_iter().chain(on_time);
-        return Decision::pass(all, Verdict::Skipped(SkipReason::Paused), more);
+        decision.pass(due.timetable, due.cursor, noticed.last, Verdict::Skipped(SkipReason::Paused));
+        return decision;
     }
-    let (dropped, caught_up) = due.catch_up(missed, !on_time.is_empty(), more);
-    let mut passed = Passed::default();
-    passed.extend(dropped, Verdict::Missed);
-    if let Some(tick) = caught_up {
-        return Decision { passed: passed.0, fire: Some(due.late(tick)), again: false };
+    let missed = due.missed(noticed);
+    if let Some(tick) = due.catch_up(missed, noticed.last > missed) {
+        decision.pass(due.timetable, due.cursor, tick - TICK, Verdict::Missed);
+        decision.fire = Some(due.late(tick));
+        return decision;
     }
+    decision.pass(due.timetable, due.cursor, missed, Verdict::Missed);
     // While the last run is still busy, a newer tick takes the place of one that waits.
     let replaces = due.busy && due.policy.overlap == Overlap::Queue;
-    let (replaced, rest) = on_time.split_at(if replaces { on_time.len().saturating_sub(1) } else { 0 });
-    passed.extend(replaced.iter().copied(), Verdict::Skipped(SkipReason::Replaced));
-    let fire = rest.first().map(|tick| due.on_time(*tick));
-    Decision { again: more && fire.is_none(), passed: passed.0, fire }
+    let replaced = if replaces { missed.max(noticed.last - TICK) } else { missed };
+    decision.pass(due.timetable, missed, replaced, Verdict::Skipped(SkipReason::Replaced));
+    let first = if replaced == due.cursor { Some(noticed.first) } else { due.timetable.next_after(replaced) };
+    decision.fire = first.filter(|first| *first <= noticed.last).map(|tick| due.on_time(tick));
+    decision
+}
+
+/// The ticks that may fire by now.
+#[derive(Clone, Copy)]
+struct Noticed {
+    first: Millis,
+    last: Millis,
 }
 
 impl Due<'_> {
-    /// The due ticks, oldest first: those noticed late, those noticed on time, and whether there are more.
-    fn scan(&self) -> (VecDeque<Millis>, Vec<Millis>, bool) {
-        let (mut missed, mut on_time) = (VecDeque::new(), Vec::new());
-        let mut cursor = self.cursor;
-        while let Some(tick) = self.timetable.next_after(cursor) {
-            let at = self.timetable.fires_at(tick);
-            if at > self.now {
-                break;
-            }
-            if missed.len() + on_time.len() == MAX_SCAN {
-                return (missed, on_time, true);
-            }
-            // One that waits was noticed on time, however long ago.
-            if self.waiting == Some(tick) || self.now.since(at) <= ON_TIME {
-                on_time.push(tick);
-            } else {
-                // What was missed behind one that waits stays behind it.
-                if on_time.is_empty() { missed.push_back(tick) } else { on_time.push(tick) }
-            }
-            cursor = tick;
+    fn noticed(&self) -> Option<Noticed> {
+        let first = self.timetable.next_after(self.cursor)?;
+        if self.timetable.fires_at(first) > self.now {
+            return None;
         }
-        (missed, on_time, false)
+        // Most often there is one alone.
+        let last = match self.timetable.next_after(first) {
+            Some(second) if second <= self.now => self.timetable.last_fired_by(self.now)?,
+            _ => first,
+        };
+        Some(Noticed { first, last })
     }
 
-    /// Of the ticks noticed late: those dropped, oldest first, and the one that fires now.
-    fn catch_up(
-        &self,
-        mut missed: VecDeque<Millis>,
-        on_time: bool,
-        more: bool,
-    ) -> (VecDeque<Millis>, Option<Millis>) {
-        let window = self.policy.catch_up_window.unwrap_or(Duration::MAX);
-        let recent = missed.partition_point(|tick| self.now.since(self.timetable.fires_at(*tick)) > window);
+    /// The ticks behind the cursor and up to here were noticed late; those behind it were noticed on time.
+    fn missed(&self, noticed: Noticed) -> Millis {
+        if self.now.since(self.timetable.fires_at(noticed.first)) <= ON_TIME {
+            return self.cursor;
+        }
+        let late = self.older_than(ON_TIME);
+        // One that waits was noticed on time, however long ago, and what was missed behind it stays behind it.
+        match self.waiting {
+            Some(waiting) if waiting > self.cursor => late.min(waiting - TICK),
+            _ => late,
+        }
+    }
+
+    /// The last tick that might have fired longer ago than this. The cursor, if none is behind it.
+    fn older_than(&self, wait: Duration) -> Millis {
+        let before = self.now - wait - TICK;
+        let last = if before > self.cursor { self.timetable.last_fired_by(before) } else { None };
+        last.map_or(self.cursor, |last| last.max(self.cursor))
+    }
+
+    /// Of the ticks noticed late, up to `missed`: the one that fires now. Those before it are dropped.
+    fn catch_up(&self, missed: Millis, on_time: bool) -> Option<Millis> {
+        if missed == self.cursor || self.policy.catch_up == CatchUp::Skip {
+            return None;
+        }
+        let too_old = self.policy.catch_up_window.map_or(self.cursor, |window| self.older_than(window));
         match self.policy.catch_up {
-            CatchUp::Once if !on_time && !more && recent < missed.len() => {
-                let latest = missed.pop_back();
-                (missed, latest)
-            }
-            CatchUp::Skip | CatchUp::Once => (missed, None),
             CatchUp::All => {
-                let newest = missed.len().saturating_sub(MAX_CATCH_UP);
-                let mut kept = missed.split_off(recent.max(newest));
-                // While there is more to look at, the newest are not known yet.
-                let fire = if more && !missed.is_empty() { None } else { kept.pop_front() };
-                (missed, fire)
+                let before = self.timetable.before_the_newest(MAX_CATCH_UP, too_old, missed);
+                self.timetable.next_after(before).filter(|oldest| *oldest <= missed)
             }
+            _ if on_time => None,
+            _ => self.timetable.last_at_or_before(missed).filter(|latest| *latest > too_old),
         }
     }
 
@@ -162,27 +172,20 @@ fn if_busy(overlap: Overlap) -> IfBusy {
 }
 
 impl Decision {
-    fn pass(ticks: impl IntoIterator<Item = Millis>, verdict: Verdict, again: bool) -> Self {
-        let mut passed = Passed::default();
-        passed.extend(ticks, verdict);
-        Self { passed: passed.0, fire: None, again }
-    }
-}
-
-/// Verdicts of ticks that did not fire, neighbours with the same verdict in one record.
-#[derive(Default)]
-struct Passed(Vec<TickInfo>);
-
-impl Passed {
-    fn extend(&mut self, ticks: impl IntoIterator<Item = Millis>, verdict: Verdict) {
-        for tick in ticks {
-            let next = TickInfo::passed(tick.timestamp(), tick.timestamp(), 1, verdict);
-            if !self.0.last_mut().is_some_and(|last| last.merge(&next)) {
-                self.0.push(next);
-            }
+    /// Gives the ticks in (`after`, `until`] a verdict, if there are any.
+    fn pass(&mut self, timetable: &Timetable, after: Millis, until: Millis, verdict: Verdict) {
+        if until <= after {
+            return;
         }
+        let Some(first) = timetable.next_after(after).filter(|first| *first <= until) else { return };
+        let Some(last) = timetable.last_at_or_before(until) else { return };
+        let count = timetable.count_between(after, until);
+        self.passed.push(TickInfo::passed(first.timestamp(), last.timestamp(), count, verdict));
     }
 }
+
+#[cfg(test)]
+mod walked_test;
 
 #[cfg(test)]
 mod tests {
@@ -239,7 +242,7 @@ mod tests {
     #[test]
     fn nothing_is_due_before_its_instant() {
         let nothing = decide(&at(MINUTE - 1, options()));
-        assert_eq!(nothing, Decision { passed: vec![], fire: None, again: false });
+        assert_eq!(nothing, Decision { passed: vec![], fire: None });
         assert_eq!(fired(&decide(&at(MINUTE, options()))), on_time(1, IfBusy::Skip));
     }
 
@@ -337,32 +340,43 @@ mod tests {
     }
 
     #[test]
-    fn a_year_of_missed_seconds_is_decided_in_pieces() {
-        let year = 365 * 24 * 3_600_000_i64;
-        let policy = Policy::resolve(&[options()], false).unwrap();
-        let timetable = Timetable::new("g.j".into(), "1s".parse().unwrap(), Duration::ZERO);
-        let mut due = Due {
-            timetable: &timetable,
-            policy: &policy,
-            cursor: Millis(year - 25_000_000),
-            waiting: None,
-            now: Millis(year),
-            paused: false,
-            busy: false,
-            catching_up: false,
-        };
-        let mut dropped = 0;
-        let fired = loop {
-            let decision = super::decide(&due);
-            dropped += decision.passed.iter().map(|p| p.count).sum::<u64>();
-            if let Some(fire) = decision.fire {
-                break fire;
+    fn a_downtime_of_years_is_decided_at_once() {
+        let years = 30 * 365 * 24 * 3_600_i64;
+        let every_second =
+            [("1s", "UTC"), ("* * * * * *", "Europe/Paris"), ("0-59 0-59 0-23 * * *", "Europe/Paris")];
+        for (text, tz) in every_second {
+            let schedule = Schedule::parse(text, tz).unwrap();
+            let timetable = Timetable::new("g.j".into(), schedule.clone(), Duration::ZERO);
+            for (catch_up, trigger, fires) in [
+                (CatchUp::Skip, Trigger::Schedule, years + 1),
+                (CatchUp::Once, Trigger::Schedule, years + 1),
+                (CatchUp::All, Trigger::CatchUp, years - 999),
+            ] {
+                let policy = Policy::resolve(&[options().catch_up(catch_up)], false).unwrap();
+                // Walked through, these would be more than 10¹¹ ticks.
+                for second in 0..100 {
+                    let at = |later: i64| Millis((second + later) * 1_000);
+                    let decision = super::decide(&Due {
+                        timetable: &timetable,
+                        policy: &policy,
+                        cursor: at(0),
+                        waiting: None,
+                        now: at(years) + Duration::from_millis(10_999),
+                        paused: false,
+                        busy: false,
+                        catching_up: false,
+                    });
+                    assert_eq!(
+                        decision.fire.map(|fire| (fire.tick, fire.trigger)),
+                        Some((at(fires), trigger))
+                    );
+                    let last = at(fires - 1).timestamp();
+                    let count = schedule.count_between(at(0).timestamp(), last);
+                    let missed = TickInfo::passed(at(1).timestamp(), last, count, Verdict::Missed);
+                    assert_eq!(decision.passed, [missed]);
+                }
             }
-            assert!(decision.again);
-            due.cursor = Millis::from(decision.passed.last().unwrap().last);
-        };
-        assert_eq!(dropped, 25_000 - 11, "the last eleven seconds are on time");
-        assert_eq!(fired.tick, Millis(year - 10_000));
+        }
     }
 
     #[test]

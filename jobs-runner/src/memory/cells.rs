@@ -1,6 +1,9 @@
 //! Cells: versioned named values.
 
-use jobs_core::{Cell, Millis, PutCell, SessionId};
+use jobs_core::{
+    Cell, Millis, PAUSES, PutCell, SessionId,
+    ledger::{fits, is_live},
+};
 
 use super::state::State;
 
@@ -10,13 +13,9 @@ impl State {
     }
 
     pub(super) fn list(&self, prefix: &str, now: Millis) -> Vec<(String, Cell)> {
-        self.beginning_with(prefix, now).map(|(name, cell)| (name.clone(), cell.clone())).collect()
-    }
-
-    pub(super) fn beginning_with(&self, prefix: &str, now: Millis) -> impl Iterator<Item = (&String, &Cell)> {
-        let from =
-            self.cells.range(prefix.to_owned()..).take_while(move |(name, _)| name.starts_with(prefix));
-        from.filter(move |(_, cell)| is_live(cell, now))
+        let from = self.cells.range(prefix.to_owned()..).take_while(|(name, _)| name.starts_with(prefix));
+        let live = from.filter(|(_, cell)| is_live(cell, now));
+        live.map(|(name, cell)| (name.clone(), cell.clone())).collect()
     }
 
     pub(super) fn put_if(
@@ -27,17 +26,17 @@ impl State {
         now: Millis,
     ) -> Result<u64, Option<Cell>> {
         let there = self.get(name, now);
-        if there.as_ref().map_or(0, |cell| cell.version) != expected {
+        if !fits(there.as_ref(), expected) {
             return Err(there);
         }
         self.put(name, put, now).ok_or(there)
     }
 
-    /// Writes a cell whatever its version; `None` if the session that it would go with is no more.
+    /// Writes a cell whatever its version; `None` if the session that it would go with has ended.
     pub(super) fn put(&mut self, name: &str, put: PutCell, now: Millis) -> Option<u64> {
         let Some(value) = put.value else {
             self.remove_cell(name);
-            self.marks.control += 1;
+            self.steers(name);
             return Some(0);
         };
         if put.owner.is_some_and(|owner| !self.sessions.contains_key(&owner)) {
@@ -51,8 +50,13 @@ impl State {
             self.expiries.insert((at, name.to_owned()));
         }
         self.cells.insert(name.to_owned(), Cell { version, value, expires_at, owner: put.owner });
-        self.marks.control += 1;
+        self.steers(name);
         Some(version)
+    }
+
+    /// Wakes those who wait for what steers them, if this cell does.
+    fn steers(&mut self, name: &str) {
+        self.marks.control += u64::from(name.starts_with(PAUSES));
     }
 
     pub(super) fn remove_cell(&mut self, name: &str) -> Option<Cell> {
@@ -81,8 +85,4 @@ impl State {
         }
         dropped
     }
-}
-
-fn is_live(cell: &Cell, now: Millis) -> bool {
-    cell.expires_at.is_none_or(|at| now < at)
 }

@@ -1,61 +1,86 @@
 //! What a query found: staged or published page by page, until the fill item is settled.
 
-use jobs_core::{Append, Appended, Chunk, End, Header, Millis, RunId, Stage};
+use std::collections::VecDeque;
 
-use super::{queue::Line, run::Fill, state::State};
+use jobs_core::{
+    Append, Appended, Chunk, End, Millis, RunId, Stage, Token,
+    ledger::{FillEnd, Filling, QueueKey, QueueKind},
+};
+
+use super::{run::Run, state::State};
+
+impl Run {
+    /// Begins to fill under a lease: what another lease staged is dropped.
+    pub(super) fn fill_under(&mut self, token: Token) {
+        let end = self.state.fill_under(token);
+        self.finish_staged(end);
+    }
+
+    /// The end of an attempt of its fill item.
+    pub(super) fn fill_ended(&mut self, end: &End) {
+        let end = self.state.fill_ended(end);
+        self.finish_staged(end);
+    }
+
+    /// Drops what is staged, because the run is cancelled.
+    pub(super) fn drop_staged(&mut self) {
+        let end = self.state.drop_staged();
+        self.finish_staged(end);
+    }
+
+    /// What becomes of what is staged; returns what is to be shown.
+    fn finish_staged(&mut self, end: FillEnd) -> VecDeque<Chunk> {
+        match end {
+            FillEnd::Nothing => VecDeque::new(),
+            FillEnd::Drop(_) => {
+                self.staged.clear();
+                VecDeque::new()
+            }
+            FillEnd::Publish(_) => std::mem::take(&mut self.staged),
+        }
+    }
+}
 
 impl State {
     pub(super) fn append(&mut self, append: Append, now: Millis) -> Appended {
         let Some(held) = self.leases.get(&append.token) else { return self.appended_last(&append) };
         let header = held.chunk.header.clone();
-        let run = header.run().and_then(|run| self.runs.get_mut(&run)).filter(|run| !run.cancelled);
+        let run = header.run().and_then(|run| self.runs.get_mut(&run));
         let (Some(run), Stage::Fill) = (run, header.stage) else { return Appended::Lost };
-        let Some(fill) = &mut run.fill else { return Appended::Lost };
-        fill.under(append.token);
-        if append.seq > fill.seq {
-            return Appended::OutOfOrder { expected: fill.seq };
-        }
-        if append.seq < fill.seq {
-            let id = run.id;
-            return self.appended(id);
-        }
-        fill.seq += 1;
-
-        let first = run.counts.total + fill.staged_items;
-        let mut start = first;
-        let chunks = append.bodies.into_iter().filter(|body| body.count() > 0).map(|body| {
-            let chunk = Chunk { header: header.of_found(&append.item_type, start, now), body };
-            start += u64::from(chunk.count());
-            chunk
-        });
-        let staged = append.page.is_none();
-        let published = if staged {
-            fill.staged.extend(chunks);
-            if append.last { std::mem::take(&mut fill.staged) } else { Default::default() }
-        } else {
-            chunks.collect()
+        let id = run.state.id;
+        run.fill_under(append.token);
+        let first = match run.state.judge(&append) {
+            Filling::Next(first) => first,
+            Filling::Answered(Some(answer)) => return answer,
+            Filling::Answered(None) => return self.appended(id),
         };
-        fill.staged_items = if append.last || !staged { 0 } else { start - run.counts.total };
-        if let Some(cursor) = append.page {
-            fill.cursor = cursor;
-            if let Some(held) = self.leases.get_mut(&append.token) {
-                held.chunk.header.begin_anew();
-            }
+        let mut start = first;
+        let bodies = append.bodies.iter().filter(|body| body.count() > 0).cloned();
+        let chunks: VecDeque<Chunk> = bodies
+            .map(|body| {
+                let chunk = Chunk { header: header.of_found(&append.item_type, start, now), body };
+                start += u64::from(chunk.count());
+                chunk
+            })
+            .collect();
+        let end = run.state.take_in(&append, start - first);
+        let shown = if append.page.is_some() {
+            chunks
+        } else {
+            run.staged.extend(chunks);
+            run.finish_staged(end)
+        };
+        if append.page.is_some()
+            && let Some(held) = self.leases.get_mut(&append.token)
+        {
+            // A stored page is progress.
+            held.chunk.header.begin_anew();
         }
-        if append.last || !staged {
-            run.counts.total = start;
-            let found: u64 = published.iter().map(|chunk: &Chunk| u64::from(chunk.count())).sum();
-            run.fresh += found;
-        }
-        if append.last {
-            run.fill = None;
-            run.filled = Some((append.token, append.seq));
-        }
-        let id = run.id;
-        if !published.is_empty() {
+        if !shown.is_empty() {
             self.marks.work += 1;
-            self.job(&header.job).queues.entry(Line::Work).or_default().publish(published);
-            self.stand(&header.job, &Line::Work);
+            let key = QueueKey { kind: QueueKind::Work, run: 0, builds: String::new() };
+            self.job(&header.job).queues.entry(key.clone()).or_default().publish(shown);
+            self.stand(&header.job, &key);
         }
         let answer = self.appended(id);
         if append.last {
@@ -66,38 +91,17 @@ impl State {
         answer
     }
 
-    /// The answer to an append under a lease that is no more: a repeat is answered as the first was.
+    /// The answer to an append under a lease that has ended: a repeat is answered as the first was.
     fn appended_last(&self, append: &Append) -> Appended {
         let run = self.filled.get(&append.token).and_then(|run| self.runs.get(run));
-        match run.filter(|run| run.filled.is_some_and(|(_, last)| append.seq <= last)) {
-            Some(run) => self.appended(run.id),
+        match run.filter(|run| run.state.was_stored(append)) {
+            Some(run) => self.appended(run.state.id),
             None => Appended::Lost,
         }
     }
 
     fn appended(&self, run: RunId) -> Appended {
         let Some(run) = self.runs.get(&run) else { return Appended::Lost };
-        let ready = self.jobs.get(&run.job).map_or(0, super::job::Job::ready);
-        let staged = run.fill.as_ref().map_or(0, |fill| fill.staged_items);
-        Appended::Stored { ready, total: run.counts.total + staged }
-    }
-
-    /// What the end of an attempt of the fill item means for its run.
-    pub(super) fn filled(&mut self, header: &Header, end: &End) {
-        let Some(run) = header.run().and_then(|run| self.runs.get_mut(&run)) else { return };
-        match end {
-            End::Retry { .. } | End::Snooze { .. } | End::Back | End::Undecodable(_) => {
-                // What was staged is dropped; what was published page by page stays, with the cursor.
-                if let Some(fill) = &mut run.fill {
-                    let cursor = fill.cursor.take();
-                    *fill = Fill { cursor, ..Fill::default() };
-                }
-            }
-            End::Dead(_) => {
-                run.query_failed = true;
-                run.fill = None;
-            }
-            _ => run.fill = None,
-        }
+        run.state.stored(self.jobs.get(&run.job).map_or(0, super::job::Job::ready))
     }
 }

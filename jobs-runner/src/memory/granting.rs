@@ -1,28 +1,45 @@
 //! Leasing: which ready items a session gets.
 
-use std::{collections::BTreeMap, ops::Bound, sync::Arc};
+use std::{ops::Bound, sync::Arc};
 
-use jobs_core::{Chunk, Header, Lease, Link, Millis, Room, RunId, SessionId, Stage, Token, Want};
+use jobs_core::{
+    Chunk, End, Lease, Millis, RunId, SessionId, Stage, Token, Want,
+    ledger::{InFlight, Pauses, Room, share},
+};
 
 use super::{
+    budget::Budget,
     lease::Held,
-    queue::Line,
     state::{Head, State},
 };
 
 impl State {
-    /// Leases what a session wants: highest priority first, then earliest due, in turns between jobs that tie.
-    pub(super) fn grant(&mut self, session: SessionId, want: &Want, now: Millis) -> Vec<Lease> {
+    /// Leases what a session wants: highest priority first, then earliest due, in turns between jobs that tie. What is
+    /// met of cancelled runs ends.
+    pub(super) fn grant(
+        &mut self,
+        session: SessionId,
+        want: &Want,
+        over: &mut Vec<RunId>,
+        now: Millis,
+    ) -> Vec<Lease> {
         // What it held would not be counted: it has to be renewed first.
         if !self.sessions.get(&session).is_some_and(|session| session.is_alive(now)) {
             return Vec::new();
         }
-        let mut granting = Granting::new(want);
-        let mut leases = Vec::new();
+        let mut granting = Granting { room: Room::new(want), pauses: self.pauses(now) };
+        let (mut budget, mut leases) = (Budget::of_a_step(), Vec::new());
         let mut from: Option<Head> = None;
         while granting.room.is_open() {
             let after = from.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
             let Some(head) = self.heads.range((after, Bound::Unbounded)).next().cloned() else { break };
+            if self.is_cancelled(&head) {
+                if !budget.take() {
+                    break;
+                }
+                self.end_first(&head, over, now);
+                continue;
+            }
             match self.grant_from(&head, session, None, &mut granting, now) {
                 Some(lease) => leases.push(lease),
                 // Nothing of this queue for this session now; what follows it may still be had.
@@ -30,6 +47,22 @@ impl State {
             }
         }
         leases
+    }
+
+    /// Whether the first chunk of a queue is of a run that was cancelled.
+    fn is_cancelled(&self, head: &Head) -> bool {
+        let first = self.jobs.get(&head.job).and_then(|job| job.queues.get(&head.key)?.first());
+        first.and_then(|chunk| chunk.header.run()).is_some_and(|run| self.cancelling.contains(&run))
+    }
+
+    /// Ends the first chunk of a queue as cancelled.
+    fn end_first(&mut self, head: &Head, over: &mut Vec<RunId>, now: Millis) {
+        let queue = self.jobs.get_mut(&head.job).and_then(|job| job.queues.get_mut(&head.key));
+        let chunk = queue.and_then(|queue| queue.take(u32::MAX));
+        self.stand(&head.job, &head.key);
+        if let Some(chunk) = chunk {
+            self.end_all(chunk, End::Cancelled, over, now);
+        }
     }
 
     /// Leases the first item of a run that was just made, if there is room and nothing of the job is before it.
@@ -57,41 +90,28 @@ impl State {
     ) -> Option<Lease> {
         let holder = self.sessions.get(&session)?;
         let link = holder.links.get(&head.job)?;
-        if head.line.excludes(&holder.node.build) || granting.is_paused(self, &head.job, now) {
+        if head.key.excludes(&holder.state.node.build) || granting.pauses.of(&head.job, now).is_some() {
             return None;
         }
-        let first = self.jobs.get(&head.job)?.queues.get(&head.line)?.first()?;
-        let Header { stage, tracked, suspect, .. } = first.header;
+        let first = self.jobs.get(&head.job)?.queues.get(&head.key)?.first()?;
         if only.is_some() && first.header.run() != only {
             return None;
         }
-        if suspect && holder.leases.iter().any(|token| self.holds_suspect(*token)) {
+        let place = jobs_core::ledger::Head::of(&first.header, first.count());
+        if place.suspect && holder.leases.iter().any(|token| self.holds_suspect(*token)) {
             return None;
         }
-        let (alike, over_all) = match stage {
-            Stage::Work if suspect => (1, self.room_over_all(link, tracked, now)),
-            Stage::Work => (first.count(), self.room_over_all(link, tracked, now)),
-            Stage::Fill | Stage::Finish => (1, u32::MAX),
-        };
-        let n = granting.room.left(link, stage).min(alike).min(over_all);
+        let in_flight =
+            if place.is_limited(link) { self.in_flight(&head.job, now) } else { InFlight::default() };
+        let n = share(&mut granting.room, link, &place, in_flight);
         if n == 0 {
             return None;
         }
-        granting.room.take(link, stage, n);
-        let chunk = self.jobs.get_mut(&head.job)?.queues.get_mut(&head.line)?.take(n)?;
-        self.served(&head.job, &head.line);
+        granting.room.take(link, place.stage, n);
+        let chunk = self.jobs.get_mut(&head.job)?.queues.get_mut(&head.key)?.take(n)?;
+        self.stand(&head.job, &head.key);
+        self.end_turn(&head.job, head.rank);
         Some(self.lease(session, chunk, now))
-    }
-
-    /// How many more items of a job may be in flight over all sessions.
-    fn room_over_all(&self, link: &Link, tracked: bool, now: Millis) -> u32 {
-        let in_flight = |counted: &dyn Fn(&Header) -> bool| {
-            self.in_flight(&link.job, now, |header| header.stage == Stage::Work && counted(header))
-        };
-        let limit = link.global_concurrency.map(|limit| limit.saturating_sub(in_flight(&|_| true)));
-        // Only runs are exclusive; what was enqueued one by one is not.
-        let alone = (link.exclusive() && !tracked).then(|| 1_u32.saturating_sub(in_flight(&|h| !h.tracked)));
-        limit.into_iter().chain(alone).min().unwrap_or(u32::MAX)
     }
 
     fn holds_suspect(&self, token: Token) -> bool {
@@ -102,12 +122,10 @@ impl State {
         let token = self.number(now);
         let mut cursor = None;
         if let Some(run) = chunk.header.run().and_then(|run| self.runs.get_mut(&run)) {
-            run.begun = true;
-            if chunk.header.stage == Stage::Fill
-                && let Some(fill) = &mut run.fill
-            {
-                fill.under(token);
-                cursor.clone_from(&fill.cursor);
+            run.state.record.begun = true;
+            if chunk.header.stage == Stage::Fill {
+                run.fill_under(token);
+                cursor.clone_from(&run.state.cursor);
             }
         }
         if let Some(job) = self.jobs.get_mut(&chunk.header.job) {
@@ -119,36 +137,10 @@ impl State {
         self.leases.insert(token, Held::new(session, chunk.clone(), now));
         Lease { token, chunk, cursor }
     }
-
-    /// Puts a queue behind all that tie with it.
-    fn served(&mut self, id: &Arc<str>, line: &Line) {
-        self.served += 1;
-        if let Some(head) = self.jobs.get_mut(id).and_then(|job| job.heads.remove(line)) {
-            self.heads.remove(&head);
-        }
-        self.stand(id, line);
-    }
 }
 
-/// The room of a session in one call, and which jobs were found to be paused in it.
+/// The room of a session in one call, and what is paused in it.
 pub(super) struct Granting<'a> {
-    room: Room<'a>,
-    paused: BTreeMap<Arc<str>, bool>,
-}
-
-impl<'a> Granting<'a> {
-    pub(super) fn new(want: &'a Want) -> Self {
-        Self { room: Room::new(want), paused: BTreeMap::new() }
-    }
-
-    fn is_paused(&mut self, state: &State, job: &Arc<str>, now: Millis) -> bool {
-        match self.paused.get(job) {
-            Some(paused) => *paused,
-            None => {
-                let paused = state.paused(job, now).is_some();
-                self.paused.insert(job.clone(), paused);
-                paused
-            }
-        }
-    }
+    pub(super) room: Room<'a>,
+    pub(super) pauses: Pauses,
 }

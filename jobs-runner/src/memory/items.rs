@@ -3,55 +3,35 @@
 use std::{ops::Range, sync::Arc};
 
 use jobs_core::{
-    Body, Chunk, DeadItem, End, ErrorGroup, Failure, FailureKind, Header, ItemId, Lease, Millis, RunId,
-    SessionId, Settle, Settled, Stage, count,
+    Body, Chunk, DeadItem, End, Failure, FailureKind, Header, ItemId, Lease, Millis, RunId, SessionId,
+    Settle, Settled, Settlement, Stage,
+    ledger::{self, Fate, Tally, Turn, fate},
 };
 
-use super::state::State;
+use super::{budget::Budget, state::State};
+
+/// An item that the store ended, as a reap reports it.
+pub(super) type Killed = (Arc<str>, Option<RunId>, ItemId, Failure);
 
 impl State {
     pub(super) fn settle(&mut self, settle: Settle, now: Millis) -> Settled {
         let Some(session) = self.sessions.get(&settle.session) else {
             // Its leases went with it.
-            let lost = settle.settlements.iter().map(|s| s.token).collect();
+            let lost = settle.settlements.iter().map(|settlement| settlement.token).collect();
             return Settled { lost, ..Settled::default() };
         };
-        if let Some((n, answer)) = session.lanes.get(&settle.lane).filter(|(n, _)| *n >= settle.n) {
-            let mut answer = if *n == settle.n { answer.clone() } else { Settled::default() };
-            let held =
-                |lease: &Lease| self.leases.get(&lease.token).is_some_and(|h| h.session == settle.session);
-            answer.leases.retain(held);
-            return answer;
+        let last = session.lanes.get(&settle.lane);
+        match Turn::of(last.map(|(n, _)| *n), settle.n) {
+            Turn::Next => {}
+            Turn::Repeat => return self.answered_again(settle.session, settle.lane),
+            Turn::Late => return Settled::default(),
         }
-        let build = session.node.build.clone();
         let mut answer = Settled::default();
         let mut effects = settle.effects;
         effects.sort_by_key(|(of, _)| *of);
         let mut effects = effects.into_iter().peekable();
         for (index, settlement) in settle.settlements.into_iter().enumerate() {
-            let token = settlement.token;
-            let held = self.leases.get_mut(&token).filter(|held| held.session == settle.session);
-            let Some(held) = held else {
-                if !answer.lost.contains(&token) {
-                    answer.lost.push(token);
-                }
-                continue;
-            };
-            let stretches = held.settle(settlement.from, settlement.to);
-            let (chunk, over) = (held.chunk.clone(), held.open() == 0);
-            let applied = !stretches.is_empty();
-            for Range { start, end } in stretches {
-                let mut header =
-                    Header { start: chunk.header.start + u64::from(start), ..chunk.header.clone() };
-                if let End::Undecodable(message) = &settlement.end {
-                    header.not_decoded(&build, message, now);
-                }
-                let body = || chunk.body.range(start, end);
-                self.end(header, end - start, body, settlement.end.clone(), &mut answer.ended, now);
-            }
-            if over {
-                self.forget(token);
-            }
+            let applied = self.settle_one(settle.session, settlement, &mut answer, now);
             while let Some((of, effect)) = effects.next_if(|(of, _)| *of <= index) {
                 if applied && of == index {
                     self.effect(effect, now);
@@ -59,12 +39,70 @@ impl State {
             }
         }
         self.promote(now);
-        answer.leases = self.grant(settle.session, &settle.want, now);
-        answer.next_due = self.next_due(settle.session);
+        answer.leases = self.grant(settle.session, &settle.want, &mut answer.ended, now);
+        answer.next_due = ledger::next_due(&answer.leases, self.next_due(settle.session), now);
         if let Some(session) = self.sessions.get_mut(&settle.session) {
             session.lanes.insert(settle.lane, (settle.n, answer.clone()));
         }
         answer
+    }
+
+    /// The last answer of a lane, with those of its leases that are still held.
+    fn answered_again(&self, id: SessionId, lane: u32) -> Settled {
+        let lane = self.sessions.get(&id).and_then(|session| session.lanes.get(&lane));
+        let mut answer = lane.map(|(_, answer)| answer.clone()).unwrap_or_default();
+        let held = |lease: Lease| {
+            let held = self.leases.get(&lease.token).filter(|held| held.session == id)?;
+            // Its job may have another name by now.
+            Some(Lease { chunk: held.chunk.clone(), ..lease })
+        };
+        answer.leases = answer.leases.into_iter().filter_map(held).collect();
+        answer
+    }
+
+    /// Settles some items of a lease. Returns whether any of them was still to be settled.
+    fn settle_one(
+        &mut self,
+        session: SessionId,
+        settlement: Settlement,
+        answer: &mut Settled,
+        now: Millis,
+    ) -> bool {
+        let Settlement { token, from, to, end } = settlement;
+        let Some(held) = self.leases.get_mut(&token).filter(|held| held.session == session) else {
+            if !answer.lost.contains(&token) {
+                answer.lost.push(token);
+            }
+            return false;
+        };
+        let stretches = held.items.settle(from, to);
+        let (chunk, over) = (held.chunk.clone(), held.items.left() == 0);
+        let applied = !stretches.is_empty();
+        for Range { start, end: stop } in stretches {
+            let mut header = Header { start: chunk.header.start + u64::from(start), ..chunk.header.clone() };
+            if let (End::Undecodable(message), Some(session)) = (&end, self.sessions.get(&session)) {
+                header.not_decoded(&session.state.node.build, message, now);
+            }
+            let body = || chunk.body.range(start, stop);
+            self.end(header, stop - start, body, end.clone(), &mut answer.ended, now);
+        }
+        if over {
+            self.forget(token);
+        }
+        applied
+    }
+
+    /// Makes ready what has waited for its time: as much as one step may.
+    fn promote(&mut self, now: Millis) {
+        let mut budget = Budget::of_a_step();
+        while let Some((_, id)) = self.due.first().filter(|(due, _)| *due <= now).cloned()
+            && budget.take()
+        {
+            let key = self.jobs.get(&id).and_then(|job| job.delayed.first());
+            if let Some(chunk) = key.and_then(|key| self.undelay(&id, &key)) {
+                self.store(chunk, now);
+            }
+        }
     }
 
     /// When the next item of a job that the session links is due.
@@ -91,38 +129,26 @@ impl State {
         now: Millis,
     ) {
         let run = header.run();
-        let cancelled = run.and_then(|run| self.runs.get(&run)).is_some_and(|run| run.cancelled);
-        let end = match end {
-            // Nothing of a cancelled run is tried again.
-            End::Retry { .. } | End::Snooze { .. } | End::Back | End::Undecodable(_) if cancelled => {
-                End::Cancelled
-            }
-            end => end,
-        };
-        if let End::Retry { failure, .. } | End::Dead(failure) = &end {
+        let cancelled = run.and_then(|run| self.runs.get(&run)).is_some_and(|run| run.state.is_cancelled());
+        let (end, fate) = fate(header.clone(), end, cancelled, now);
+        if let End::Retry { failure, .. } | End::Dead(failure) = &end
+            && header.stage == Stage::Work
+        {
             self.failed(&header, n, failure);
         }
-        match header.stage {
-            Stage::Work => {
-                if let Some(run) = run.and_then(|run| self.runs.get_mut(&run)) {
-                    count(&mut run.counts, &mut run.fresh, &header, u64::from(n), &end);
-                }
+        if let Some(run) = run.and_then(|run| self.runs.get_mut(&run)) {
+            let mut tally = Tally::default();
+            tally.end(&header, n, &end);
+            run.state.add(tally);
+            if header.stage == Stage::Fill {
+                run.fill_ended(&end);
             }
-            Stage::Fill => self.filled(&header, &end),
-            Stage::Finish => {}
         }
-        let settled =
-            |header: Header, due| Header { due, fresh: false, suspect: false, undecodable: None, ..header };
-        match end {
-            End::Retry { at, .. } => {
-                let header = Header { attempt: header.attempt + 1, ..settled(header, at) };
-                self.store(Chunk { header, body: body() }, now);
-            }
-            End::Snooze { at } => self.store(Chunk { header: settled(header, at), body: body() }, now),
-            End::Back | End::Undecodable(_) => self.store(Chunk { header, body: body() }, now),
-            End::Dead(_) if header.stage == Stage::Work => self.bury(&Chunk { header, body: body() }, now),
-            _ if header.attempt > 0 || header.crashes > 0 => self.forget_failures(&header, n),
-            _ => {}
+        match fate {
+            Fate::Stored { header, .. } => self.store(Chunk { header: *header, body: body() }, now),
+            Fate::Dead => self.keep_dead(&Chunk { header, body: body() }, now),
+            Fate::Ended { failed_before: true } => self.forget_failures(&header, n),
+            Fate::Ended { failed_before: false } => {}
         }
         if let Some(run) = run
             && self.review(run)
@@ -134,16 +160,11 @@ impl State {
 
     fn failed(&mut self, header: &Header, n: u32, failure: &Failure) {
         for item in (0..n).map(|index| header.item(index)) {
-            if let Some(run) = header.run().and_then(|run| self.runs.get_mut(&run)) {
-                ErrorGroup::count_in(&mut run.errors, item, failure);
+            let failures = self.job(&header.job).failures.entry(item).or_default();
+            if failures.len() == DeadItem::MAX_ATTEMPTS {
+                failures.remove(0);
             }
-            if header.stage == Stage::Work {
-                let failures = self.job(&header.job).failures.entry(item).or_default();
-                if failures.len() == DeadItem::MAX_ATTEMPTS {
-                    failures.remove(0);
-                }
-                failures.push(failure.clone());
-            }
+            failures.push(failure.clone());
         }
     }
 
@@ -154,7 +175,7 @@ impl State {
         }
     }
 
-    /// Kills an item that nobody can decode, or that kills its nodes.
+    /// Ends an item that nobody can decode, or that kills its nodes.
     pub(super) fn kill(
         &mut self,
         chunk: Chunk,
@@ -163,12 +184,10 @@ impl State {
         node: &str,
         over: &mut Vec<RunId>,
         now: Millis,
-    ) -> (Arc<str>, Option<RunId>, ItemId, Failure) {
-        let mut failure = Failure::new(kind, message, now.timestamp());
-        failure.attempt = chunk.header.attempt + 1;
-        failure.node = node.to_owned();
-        let told = (chunk.header.job.clone(), chunk.header.run(), chunk.header.item(0), failure.clone());
+    ) -> Killed {
+        let failure = Failure::of_store(kind, message, &chunk.header, node, now);
+        let reported = (chunk.header.job.clone(), chunk.header.run(), chunk.header.item(0), failure.clone());
         self.end_all(chunk, End::Dead(Box::new(failure)), over, now);
-        told
+        reported
     }
 }

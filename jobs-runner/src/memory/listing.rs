@@ -1,6 +1,6 @@
 //! What people are shown of a store: the items of a run, and sessions.
 
-use jobs_core::{Chunk, DeadItem, ItemInfo, ItemState, RunId, SessionId, SessionRecord};
+use jobs_core::{Chunk, DeadItem, ItemInfo, ItemState, RunId, SessionId, SessionRecord, ledger};
 
 use super::{session::Session, state::State};
 
@@ -14,13 +14,14 @@ impl State {
         for held in
             job.leases.iter().filter_map(|token| self.leases.get(token)).filter(|held| of(&held.chunk))
         {
-            let node = self.sessions.get(&held.session).map(|s| s.node.name.clone()).unwrap_or_default();
+            let session = self.sessions.get(&held.session);
+            let node = session.map(|session| session.state.node.name.clone()).unwrap_or_default();
             let state = ItemState::InFlight { node, since: held.granted_at.timestamp() };
             chunks.extend(held.rest().into_iter().map(|chunk| (0, chunk, state.clone())));
         }
         let ready = job.queues.values().flat_map(|queue| queue.of_run(run));
         chunks.extend(ready.map(|chunk| (1, chunk.clone(), ItemState::Ready)));
-        for chunk in job.delayed.values().filter(|chunk| of(chunk)) {
+        for chunk in job.delayed.of_run(run).map(|(_, chunk)| chunk) {
             let until = chunk.header.due.timestamp();
             chunks.push((2, chunk.clone(), ItemState::Delayed { until }));
         }
@@ -37,8 +38,9 @@ impl State {
 
     pub(super) fn session(&self, id: SessionId, session: &Session) -> SessionRecord {
         let leases = session.leases.iter().filter_map(|token| self.leases.get(token));
-        let holds = leases.map(|held| u64::from(held.open())).sum();
-        SessionRecord { session: id, node: session.node.clone(), holds, until: session.until }
+        let holds = leases.map(|held| u64::from(held.items.left())).sum();
+        let ledger::Session { node, until, .. } = &session.state;
+        SessionRecord { session: id, node: node.clone(), holds, until: *until }
     }
 }
 

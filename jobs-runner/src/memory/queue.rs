@@ -1,57 +1,19 @@
-//! The ready chunks of one job.
+//! The ready chunks of one job that may be leased to the same sessions.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use jobs_core::{Chunk, FORMAT, Header, RunId, Stage};
-
-/// Why chunks wait in different queues: what is leased of them, and to whom, differs. All of one queue may be
-/// leased to the same sessions, so that its first chunk speaks for it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Line {
-    /// Fill and finish items: they count against no limit of the job.
-    Control,
-    /// Items of the job.
-    Work,
-    /// Items that a dead node held: one at a time, one per session.
-    Suspect,
-    /// Items that these builds could not decode.
-    Aside(Vec<Arc<str>>),
-    /// Chunks of a newer format: for nobody here.
-    Newer,
-}
-
-impl Line {
-    pub(super) fn of(header: &Header) -> Self {
-        match header {
-            Header { format, .. } if *format > FORMAT => Self::Newer,
-            Header { undecodable: Some(failed), .. } => Self::Aside(failed.builds.clone()),
-            Header { suspect: true, .. } => Self::Suspect,
-            Header { stage: Stage::Work, .. } => Self::Work,
-            _ => Self::Control,
-        }
-    }
-
-    /// Whether nothing of this queue is for that build.
-    pub(super) fn excludes(&self, build: &Arc<str>) -> bool {
-        match self {
-            Self::Aside(builds) => builds.contains(build),
-            Self::Newer => true,
-            _ => false,
-        }
-    }
-}
+use jobs_core::{Chunk, Header, RunId};
 
 /// What is first in a queue: its rank, and the number of its run.
 pub(super) type Place = (i64, u64);
 
 /// Ready chunks in the order in which they are leased. Those of one run stand together, so that a run of any
-/// size is published in one step.
+/// size is published, and cancelled, in one step.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     runs: BTreeMap<Place, VecDeque<Chunk>>,
+    /// The same places, by run.
+    places: BTreeSet<(u64, i64)>,
     items: u64,
 }
 
@@ -69,23 +31,36 @@ impl Queue {
     /// Puts a chunk where it belongs: what was handed out and comes back stands again where it stood.
     pub(super) fn push(&mut self, chunk: Chunk) {
         self.items += u64::from(chunk.count());
-        let run = self.runs.entry(place(&chunk.header)).or_default();
+        let run = self.at(place(&chunk.header));
         let at = run.partition_point(|other| other.header.start < chunk.header.start);
         run.insert(at, chunk);
     }
 
-    /// Publishes the chunks of a run, which are in its order.
+    /// Publishes the chunks of a run, which are in its order: at one place, unless a clock was set back meanwhile.
     pub(super) fn publish(&mut self, chunks: VecDeque<Chunk>) {
-        let Some(first) = chunks.front() else { return };
+        let Some(first) = chunks.front().map(|chunk| place(&chunk.header)) else { return };
+        if chunks.iter().any(|chunk| place(&chunk.header) != first) {
+            chunks.into_iter().for_each(|chunk| self.push(chunk));
+            return;
+        }
         self.items += chunks.iter().map(|chunk| u64::from(chunk.count())).sum::<u64>();
-        let run = self.runs.entry(place(&first.header)).or_default();
+        let run = self.at(first);
         if run.is_empty() { *run = chunks } else { run.extend(chunks) }
+    }
+
+    fn at(&mut self, place: Place) -> &mut VecDeque<Chunk> {
+        self.places.insert((place.1, place.0));
+        self.runs.entry(place).or_default()
     }
 
     /// The chunks of a run.
     pub(super) fn of_run(&self, run: RunId) -> impl Iterator<Item = &Chunk> {
-        let runs = self.runs.iter().filter(move |(place, _)| place.1 == run.number());
-        runs.flat_map(|(_, chunks)| chunks).filter(move |chunk| chunk.header.run() == Some(run))
+        let chunks = self.places_of(run.number()).filter_map(|place| self.runs.get(&place)).flatten();
+        chunks.filter(move |chunk| chunk.header.run() == Some(run))
+    }
+
+    fn places_of(&self, number: u64) -> impl Iterator<Item = Place> {
+        self.places.range((number, i64::MIN)..=(number, i64::MAX)).map(|(number, rank)| (*rank, *number))
     }
 
     /// The first chunk.
@@ -95,46 +70,94 @@ impl Queue {
 
     /// Takes the first `n` items of the first chunk, and leaves the rest.
     pub(super) fn take(&mut self, n: u32) -> Option<Chunk> {
-        let mut first = self.runs.first_entry()?;
-        let run = first.get_mut();
+        let place = self.head()?;
+        let run = self.runs.get_mut(&place)?;
         let chunk = run.front_mut()?;
         let taken = if n < chunk.count() { chunk.split_to(n) } else { run.pop_front()? };
         if run.is_empty() {
-            first.remove();
+            self.remove(place);
         }
         self.items -= u64::from(taken.count());
         Some(taken)
     }
 
-    /// Takes out all chunks of a run.
-    pub(super) fn drain_run(&mut self, run: RunId) -> Vec<Chunk> {
-        let of = |place: &Place| place.1 == run.number();
-        let places: Vec<Place> = self.runs.keys().copied().filter(of).collect();
-        let (drained, kept) = places
-            .into_iter()
-            .filter_map(|place| Some((place, self.runs.remove(&place)?)))
-            .flat_map(|(place, chunks)| chunks.into_iter().map(move |chunk| (place, chunk)))
-            .partition::<Vec<_>, _>(|(_, chunk)| chunk.header.run() == Some(run));
-        for (place, chunk) in kept {
-            self.runs.entry(place).or_default().push_back(chunk);
+    fn remove(&mut self, place: Place) -> VecDeque<Chunk> {
+        self.places.remove(&(place.1, place.0));
+        self.runs.remove(&place).unwrap_or_default()
+    }
+
+    /// Drops what the query of a run found and nobody has touched, in one piece, and says how many items that are.
+    pub(super) fn drop_untouched(&mut self, run: RunId) -> u64 {
+        let untouched = |chunk: &Chunk| {
+            let Header { fresh, suspect, .. } = chunk.header;
+            fresh && !suspect && chunk.header.undecodable.is_none() && chunk.header.run() == Some(run)
+        };
+        let places: Vec<Place> = self.places_of(run.number()).collect();
+        let mut dropped = 0;
+        for place in places {
+            let Some(chunks) = self.runs.get_mut(&place) else { continue };
+            chunks.retain(|chunk| {
+                let drops = untouched(chunk);
+                dropped += if drops { u64::from(chunk.count()) } else { 0 };
+                !drops
+            });
+            if chunks.is_empty() {
+                self.remove(place);
+            }
         }
-        let drained: Vec<Chunk> = drained.into_iter().map(|(_, chunk)| chunk).collect();
+        self.items -= dropped;
+        dropped
+    }
+
+    /// Takes out at most `limit` chunks of a run.
+    pub(super) fn take_run(&mut self, run: RunId, limit: usize) -> Vec<Chunk> {
+        let places: Vec<Place> = self.places_of(run.number()).collect();
+        let mut taken = Vec::new();
+        for place in places {
+            while taken.len() < limit
+                && let Some(chunks) = self.runs.get_mut(&place)
+                && let Some(at) = chunks.iter().position(|chunk| chunk.header.run() == Some(run))
+            {
+                taken.extend(chunks.remove(at));
+                if chunks.is_empty() {
+                    self.remove(place);
+                }
+            }
+        }
+        self.items -= taken.iter().map(|chunk| u64::from(chunk.count())).sum::<u64>();
+        taken
+    }
+
+    /// Takes out items, of the first `looks` chunks those that are `out`: at most `limit` items.
+    pub(super) fn drain(&mut self, looks: usize, limit: usize, out: impl Fn(&Header) -> bool) -> Vec<Chunk> {
+        let (mut looked, mut drained, mut left) = (0, Vec::new(), u32::try_from(limit).unwrap_or(u32::MAX));
+        let places: Vec<Place> = self.runs.keys().copied().take(looks).collect();
+        for place in places {
+            let Some(chunks) = self.runs.get_mut(&place) else { continue };
+            let mut at = 0;
+            while looked < looks && left > 0 && at < chunks.len() {
+                looked += 1;
+                if !out(&chunks[at].header) {
+                    at += 1;
+                    continue;
+                }
+                let whole = chunks[at].count() <= left;
+                let taken = if whole { chunks.remove(at) } else { Some(chunks[at].split_to(left)) };
+                let Some(taken) = taken else { break };
+                left -= taken.count();
+                drained.push(taken);
+            }
+            if chunks.is_empty() {
+                self.remove(place);
+            }
+        }
         self.items -= drained.iter().map(|chunk| u64::from(chunk.count())).sum::<u64>();
         drained
     }
 
-    /// Takes out all chunks that are `out`.
-    pub(super) fn drain(&mut self, out: impl Fn(&Header) -> bool) -> Vec<Chunk> {
-        let mut drained = Vec::new();
-        self.runs.retain(|_, run| {
-            let (gone, kept): (VecDeque<_>, _) =
-                std::mem::take(run).into_iter().partition(|chunk| out(&chunk.header));
-            drained.extend(gone);
-            *run = kept;
-            !run.is_empty()
-        });
-        self.items -= drained.iter().map(|chunk| u64::from(chunk.count())).sum::<u64>();
-        drained
+    /// Takes out everything.
+    pub(super) fn take_all(&mut self) -> Vec<Chunk> {
+        std::mem::take(self).runs.into_values().flatten().collect()
     }
 }
 

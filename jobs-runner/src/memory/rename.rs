@@ -2,23 +2,25 @@
 
 use std::sync::Arc;
 
-use jobs_core::{Chunk, Link, Millis, pause_cell};
+use jobs_core::{
+    Chunk, Link, Millis,
+    ledger::{Yields, yields},
+    pause_cell,
+};
 
 use super::{job::Job, state::State};
 
 impl State {
     /// Takes over what belongs to the job's former name, at once: were it left to nodes that still link the old
     /// name, a tick would fire under both. What they hold they settle by its token, as ever.
-    pub(super) fn rename(&mut self, link: &Link, now: Millis) {
-        let Some(was) = link.was.as_ref().filter(|was| **was != link.job) else { return };
+    pub(super) fn rename(&mut self, link: &Link) {
+        let Some(was) = link.former() else { return };
         self.renamed.remove(&link.job);
         self.renamed.insert(was.clone(), link.job.clone());
-        self.move_job(was, &link.job, now);
+        self.move_job(was, &link.job);
     }
 
-    /// Whether a job gives way to its new name, because a live session renames it. When none is left and nobody
-    /// links the new name, the deploy was rolled back: the job takes back what belongs to it. When somebody does,
-    /// the former name was given to another job.
+    /// Whether a job gives way to its new name. One whose deploy was rolled back takes back what belongs to it.
     pub(super) fn gives_way(&mut self, link: &Link, beside: &[Link], now: Millis) -> bool {
         let Some(mut name) = self.renamed.get(&link.job).cloned() else { return false };
         while let Some(newer) = self.renamed.get(&name).cloned() {
@@ -26,32 +28,36 @@ impl State {
         }
         let live = self.sessions.values().filter(|session| session.is_alive(now));
         let links = live.filter_map(|session| session.links.get(&name));
-        let links: Vec<&Link> = links.chain(beside.iter().find(|other| other.job == name)).collect();
-        if links.iter().any(|link| link.was.is_some()) {
-            return true;
-        }
-        let rolled_back = links.is_empty();
-        self.renamed.remove(&link.job);
-        if rolled_back {
-            self.move_job(&name, &link.job, now);
+        match yields(links.chain(beside.iter().find(|other| other.job == name))) {
+            Yields::GivesWay => return true,
+            Yields::TakesBack => {
+                self.renamed.remove(&link.job);
+                self.move_job(&name, &link.job);
+            }
+            Yields::Parts => {
+                self.renamed.remove(&link.job);
+            }
         }
         false
     }
 
-    fn move_job(&mut self, was: &Arc<str>, name: &Arc<str>, now: Millis) {
+    fn move_job(&mut self, was: &Arc<str>, name: &Arc<str>) {
+        if !self.jobs.contains_key(was) {
+            return;
+        }
+        let (mut delayed, mut ready) = (Vec::new(), Vec::new());
+        while let Some(key) = self.jobs.get(was).and_then(|job| job.delayed.first()) {
+            delayed.extend(self.undelay(was, &key));
+        }
         let Some(mut old) = self.jobs.remove(was) else { return };
         for head in std::mem::take(&mut old.heads).into_values() {
             self.heads.remove(&head);
         }
-        if let Some(due) = old.next_due() {
-            self.due.remove(&(due, was.clone()));
-        }
-        let mut chunks = old.undelay(Millis::MAX);
-        for (_, mut queue) in std::mem::take(&mut old.queues) {
-            chunks.extend(queue.drain(|_| true));
+        for mut queue in std::mem::take(&mut old.queues).into_values() {
+            ready.extend(queue.take_all());
         }
         let rename = |chunk: &mut Chunk| chunk.header.job = name.clone();
-        chunks.iter_mut().for_each(rename);
+        delayed.iter_mut().chain(&mut ready).for_each(rename);
         for token in &old.leases {
             if let Some(held) = self.leases.get_mut(token) {
                 rename(&mut held.chunk);
@@ -59,16 +65,18 @@ impl State {
         }
         for run in self.runs.values_mut().filter(|run| run.job == *was) {
             run.job = name.clone();
+            run.staged.iter_mut().for_each(rename);
         }
         for number in &old.dead {
-            if let Some(grave) = self.dead.get_mut(number) {
-                rename(&mut grave.chunk);
+            if let Some(dead) = self.dead.get_mut(number) {
+                rename(&mut dead.chunk);
             }
         }
         self.job(name).take_over(old);
-        for chunk in chunks {
-            self.store(chunk, now);
-        }
+        // Each where it was: what is due meanwhile is made ready by the next settle.
+        delayed.into_iter().for_each(|chunk| self.delay(chunk));
+        ready.into_iter().for_each(|chunk| self.ready(chunk));
+        self.marks.work += 1;
         self.rename_pause(&pause_cell(was), &pause_cell(name));
     }
 
@@ -88,7 +96,10 @@ impl State {
 impl Job {
     /// Takes over what a job had under its former name; what this one has already, it keeps.
     fn take_over(&mut self, old: Self) {
-        self.schedule = self.schedule.take().or(old.schedule);
+        if self.schedule.is_none() && old.schedule.is_some() {
+            self.schedule = old.schedule;
+            self.verdicts = old.verdicts;
+        }
         self.busy.extend(old.busy);
         self.leases.extend(old.leases);
         self.failures.extend(old.failures);

@@ -1,32 +1,24 @@
-//! One session: what it links, what it holds, and what it was answered.
+//! A session: what it links, what it holds, and what it was answered.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
 };
 
-use jobs_core::{Link, Millis, Node, Settled, Token};
+use jobs_core::{Link, Millis, Settled, Token, ledger};
 
 #[derive(Debug)]
 pub(super) struct Session {
-    pub(super) lease: Duration,
-    /// Alive until then without a beat.
-    pub(super) until: Millis,
-    /// Since when it has been connected without a break: it reaps nobody during its first lease.
-    pub(super) connected_at: Millis,
-    pub(super) node: Node,
+    pub(super) state: ledger::Session,
     pub(super) links: BTreeMap<Arc<str>, Link>,
     pub(super) leases: BTreeSet<Token>,
-    /// The instants that were past when it opened, for a repeat.
-    pub(super) past: Vec<(Arc<str>, Millis)>,
     /// Per lane the number of the last call, and what it was answered.
     pub(super) lanes: BTreeMap<u32, (u64, Settled)>,
 }
 
 impl Session {
     pub(super) fn is_alive(&self, now: Millis) -> bool {
-        now <= self.until
+        self.state.is_alive(now)
     }
 
     pub(super) fn declares(&self, job: &str, fingerprint: &str) -> bool {

@@ -4,9 +4,10 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jobs_core::{
-    Append, Appended, Attach, Attached, Beat, Cause, Cell, Completion, DeadFilter, DeadItem, Effect, End,
-    Fire, Firing, IfBusy, JobWant, Lease, Link, Millis, Pulse, PutCell, Reaped, Reply, RunFilter, RunId,
-    RunReport, SessionId, Settle, Settled, Settlement, Store, TickInfo, Token, Want, pause_cell,
+    Append, Appended, Attach, Attached, Beat, BoxFuture, Cause, Cell, Complete, Completion, DeadFilter,
+    DeadItem, Effect, End, Fire, Firing, IfBusy, JobWant, Lease, Link, Marks, Millis, Pulse, PutCell, Reaped,
+    Reply, RunFilter, RunId, RunReport, SessionId, Settle, Settled, Settlement, Store, StoreError, TickInfo,
+    Token, Want, pause_cell,
 };
 use tokio::runtime::Runtime;
 
@@ -21,6 +22,9 @@ use crate::{
     twice::{Copies, Twice, Wire},
     violation::{Broken, Check},
 };
+
+/// An operation that is under way.
+pub(crate) type Doing<T> = BoxFuture<'static, Result<T, StoreError>>;
 
 /// A store under test.
 pub(crate) struct Bench<'a> {
@@ -102,6 +106,42 @@ impl<'a> Bench<'a> {
         seen
     }
 
+    /// Does two things at once.
+    pub(crate) fn both<T: Send + 'static>(
+        &mut self,
+        one: impl FnOnce(Arc<dyn Store>) -> Doing<T>,
+        other: impl FnOnce(Arc<dyn Store>) -> Doing<T>,
+    ) -> Check {
+        let one = self.runtime.spawn(one(self.store.clone()));
+        let other = self.runtime.spawn(other(self.store.clone()));
+        for doing in [one, other] {
+            let done = self.runtime.block_on(doing);
+            done.map_err(|error| Broken(format!("an operation panicked: {error}")))??;
+        }
+        Ok(())
+    }
+
+    /// What the store has said so far to those who wait.
+    pub(crate) fn marks(&self) -> Marks {
+        self.store.wakeups().marks()
+    }
+
+    /// Waits until the store says something of this kind, or is silent for a while: a wake-up is a hint.
+    pub(crate) fn woken(&self, of: impl Fn(&Marks) -> u64) -> Check {
+        let seen = of(&self.marks());
+        self.woken_after(of, seen)
+    }
+
+    /// The same, since it said so much.
+    pub(crate) fn woken_after(&self, of: impl Fn(&Marks) -> u64, seen: u64) -> Check {
+        let wakeups = self.store.wakeups();
+        let patience = Duration::from_millis(200);
+        // Silence is no fault.
+        let _silent =
+            self.runtime.block_on(async { tokio::time::timeout(patience, wakeups.changed(of, seen)).await });
+        Ok(())
+    }
+
     // Sessions.
 
     pub(crate) fn attach(&mut self, session: SessionId, links: &[Link]) -> Check<Attached> {
@@ -113,7 +153,8 @@ impl<'a> Bench<'a> {
     }
 
     pub(crate) fn detach(&mut self, session: SessionId) -> Check {
-        self.ask(|store| store.detach(session))
+        ensure!(!self.ask(|store| store.detach(session))?, "so little goes back in one step");
+        Ok(())
     }
 
     pub(crate) fn beat(&mut self, session: SessionId) -> Check<Pulse> {
@@ -228,7 +269,9 @@ impl<'a> Bench<'a> {
     }
 
     pub(crate) fn complete(&mut self, run: RunId, finish: bool) -> Check<Completion> {
-        self.ask(|store| store.complete(run, finish))
+        let completions = self.ask(|store| store.complete(vec![Complete { run, finish }]))?;
+        let [completion] = completions.try_into().map_err(|_| Broken("one run has one answer".to_owned()))?;
+        Ok(completion)
     }
 
     pub(crate) fn completed(&mut self, run: RunId) -> Check<RunReport> {

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use jobs_core::{
-    Append, Appended, Attach, Attached, Beat, BoxFuture, Cell, Completion, DeadFilter, DeadItem, Fire,
-    Firing, ItemId, ItemInfo, JobRecord, Pass, Passing, Pulse, PutCell, Reaped, Reply, Requeue, Requeued,
-    RunFilter, RunId, RunReport, SessionId, SessionRecord, Settle, Settled, Store, StoreError, StoreResult,
-    TickInfo, Wakeups, Want,
+    Append, Appended, Attach, Attached, Beat, BoxFuture, Cancellation, Cell, Complete, Completion,
+    DeadFilter, DeadItem, Fire, Firing, ItemId, ItemInfo, JobRecord, Pass, Passing, Pruned, Pulse, PutCell,
+    Reaped, Reply, Requeue, Requeued, RunFilter, RunId, RunReport, SessionId, SessionRecord, Settle, Settled,
+    Store, StoreError, StoreResult, TickInfo, Wakeups, Want,
 };
 
 /// An operation of a store, with all that it is given.
@@ -20,7 +20,7 @@ pub enum Call {
     Pass(Vec<Pass>),
     Append(Append),
     Settle(Settle),
-    Complete(RunId, bool),
+    Complete(Vec<Complete>),
     Cancel(RunId),
     Requeue(Requeue),
     Discard(u64, Vec<ItemId>),
@@ -39,23 +39,56 @@ pub enum Call {
     Dead(DeadFilter),
 }
 
+impl Call {
+    /// The name of the operation.
+    #[must_use]
+    pub fn operation(&self) -> &'static str {
+        match self {
+            Self::Attach(..) => "attach",
+            Self::Detach(..) => "detach",
+            Self::Beat(..) => "beat",
+            Self::Fire(..) => "fire",
+            Self::Pass(..) => "pass",
+            Self::Append(..) => "append",
+            Self::Settle(..) => "settle",
+            Self::Complete(..) => "complete",
+            Self::Cancel(..) => "cancel",
+            Self::Requeue(..) => "requeue",
+            Self::Discard(..) => "discard",
+            Self::Reap(..) => "reap",
+            Self::Prune(..) => "prune",
+            Self::Completable(..) => "completable",
+            Self::Get(..) => "get",
+            Self::List(..) => "list",
+            Self::PutIf(..) => "put_if",
+            Self::Jobs => "jobs",
+            Self::Run(..) => "run",
+            Self::Runs(..) => "runs",
+            Self::Items(..) => "items",
+            Self::Sessions => "sessions",
+            Self::Ticks(..) => "ticks",
+            Self::Dead(..) => "dead",
+        }
+    }
+}
+
 /// What an operation answers.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "each is the answer to the operation of that name")]
 pub enum Answer {
     Attach(Attached),
-    Detach(()),
+    Detach(bool),
     Beat(Pulse),
     Fire(Vec<Firing>),
     Pass(Vec<Passing>),
     Append(Appended),
     Settle(Settled),
-    Complete(Completion),
-    Cancel(Option<bool>),
+    Complete(Vec<Completion>),
+    Cancel(Cancellation),
     Requeue(Option<Requeued>),
     Discard(u64),
     Reap(Reaped),
-    Prune(usize),
+    Prune(Pruned),
     Completable(Vec<RunId>),
     Get(Option<Cell>),
     List(Vec<(String, Cell)>),
@@ -85,7 +118,7 @@ pub async fn perform(store: &dyn Store, call: Call) -> Outcome {
         Call::Pass(passes) => store.pass(passes).await?.map(Answer::Pass),
         Call::Append(append) => store.append(append).await?.map(Answer::Append),
         Call::Settle(settle) => store.settle(settle).await?.map(Answer::Settle),
-        Call::Complete(run, finish) => store.complete(run, finish).await?.map(Answer::Complete),
+        Call::Complete(runs) => store.complete(runs).await?.map(Answer::Complete),
         Call::Cancel(run) => store.cancel(run).await?.map(Answer::Cancel),
         Call::Requeue(requeue) => store.requeue(requeue).await?.map(Answer::Requeue),
         Call::Discard(request, items) => store.discard(request, items).await?.map(Answer::Discard),
@@ -139,7 +172,7 @@ impl<H: Handle> Store for Wrapper<H> {
         ask!(self, Attach, Call::Attach(attach))
     }
 
-    fn detach(&self, session: SessionId) -> StoreResult<'_, ()> {
+    fn detach(&self, session: SessionId) -> StoreResult<'_, bool> {
         ask!(self, Detach, Call::Detach(session))
     }
 
@@ -163,11 +196,11 @@ impl<H: Handle> Store for Wrapper<H> {
         ask!(self, Settle, Call::Settle(settle))
     }
 
-    fn complete(&self, run: RunId, finish: bool) -> StoreResult<'_, Completion> {
-        ask!(self, Complete, Call::Complete(run, finish))
+    fn complete(&self, runs: Vec<Complete>) -> StoreResult<'_, Vec<Completion>> {
+        ask!(self, Complete, Call::Complete(runs))
     }
 
-    fn cancel(&self, run: RunId) -> StoreResult<'_, Option<bool>> {
+    fn cancel(&self, run: RunId) -> StoreResult<'_, Cancellation> {
         ask!(self, Cancel, Call::Cancel(run))
     }
 
@@ -183,7 +216,7 @@ impl<H: Handle> Store for Wrapper<H> {
         ask!(self, Reap, Call::Reap(session))
     }
 
-    fn prune(&self, limit: usize) -> StoreResult<'_, usize> {
+    fn prune(&self, limit: usize) -> StoreResult<'_, Pruned> {
         ask!(self, Prune, Call::Prune(limit))
     }
 

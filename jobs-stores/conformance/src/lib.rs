@@ -42,6 +42,7 @@
 #[macro_use]
 mod violation;
 mod bench;
+pub mod by_hand;
 pub mod call;
 mod fixture;
 mod rules;

@@ -1,7 +1,9 @@
 //! The rules, each a function that is named for what it promises.
 
+mod bounds;
 mod cancelling;
 mod cells;
+mod clock;
 mod completing;
 mod crash;
 mod dead;
@@ -54,6 +56,7 @@ macro_rules! __rules {
         manual {
             a_request_by_hand_makes_one_run
             a_run_by_hand_leaves_the_schedule_alone
+            runs_are_listed_newest_first
         }
         filling {
             an_append_needs_the_lease
@@ -92,6 +95,7 @@ macro_rules! __rules {
         }
         dead {
             dead_items_are_listed_newest_first
+            the_end_of_a_query_forgets_no_attempt_of_an_item
             a_requeued_item_begins_anew_in_a_new_run
             requeued_items_keep_the_order_of_their_deaths
             an_item_is_requeued_once
@@ -117,6 +121,7 @@ macro_rules! __rules {
         suspects {
             suspects_are_leased_one_at_a_time
             only_a_suspect_is_charged
+            a_suspect_query_needs_no_slot_of_its_job
             an_item_that_kills_its_nodes_is_poison
             a_settled_attempt_ends_the_suspicion
         }
@@ -145,7 +150,9 @@ macro_rules! __rules {
             a_run_is_completed_once
             a_run_ends_as_its_items_did
             the_finish_item_comes_with_the_end
+            the_finish_item_of_a_cancelled_run_goes_on
             a_run_that_may_be_over_is_told
+            runs_are_completed_in_one_call_each_by_its_own_guard
         }
         cancelling {
             what_waits_of_a_cancelled_run_ends
@@ -164,6 +171,23 @@ macro_rules! __rules {
             a_cell_expires
             a_cell_goes_with_its_session
             cells_are_listed_by_prefix
+            a_cell_is_compared_and_set_beside_effects
+            a_cell_that_steers_nothing_wakes_nobody_who_waits_for_it
+        }
+        clock {
+            nothing_waits_longer_than_it_was_meant_to
+            a_session_of_a_future_clock_ends_within_a_lease
+            what_a_future_clock_made_wait_is_due_after_its_wait
+            a_cursor_far_ahead_is_set_back_on_record
+            a_cursor_a_little_ahead_is_reported_and_waited_for
+        }
+        bounds {
+            what_is_due_at_once_becomes_ready_step_by_step
+            a_cancel_of_many_goes_on_until_all_have_ended
+            a_reap_of_many_leases_goes_on_until_all_are_back
+            a_detach_of_many_leases_gives_all_back_uncharged
+            undecodable_items_end_step_by_step
+            many_failures_in_one_call_are_kept_each_with_its_item
         }
         deploys {
             a_new_schedule_starts_now
@@ -173,10 +197,13 @@ macro_rules! __rules {
             an_instant_already_past_is_missed
             a_renamed_job_takes_over
             a_former_name_gives_way_until_a_rollback
+            what_comes_back_in_a_rename_goes_with_its_job
         }
         upkeep {
             pruning_keeps_the_newest
+            a_finish_item_outlives_the_record_of_its_run
             pruning_is_bounded
+            jobs_that_keep_too_much_are_pruned_alike
             tokens_grow_whatever_the_clock_says
             every_reply_carries_the_stores_time
             a_job_is_listed_with_its_items

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use jobs_core::{BoxFuture, Completion, Fire, Firing, Passing, Store, StoreError, Wakeups};
+use jobs_core::{BoxFuture, Cancellation, Completion, Fire, Firing, Passing, Store, StoreError, Wakeups};
 
 use crate::call::{Answer, Call, Handle, Outcome, perform};
 
@@ -156,8 +156,10 @@ fn copy(call: &Call, answer: &Answer, copies: Copies) -> Option<Call> {
         (Call::Append(_), Answer::Append(jobs_core::Appended::Stored { .. }))
         | (Call::Attach(_) | Call::Detach(_) | Call::Settle(_) | Call::Reap(_), _) => Some(call.clone()),
         (Call::Beat(_), Answer::Beat(pulse)) => pulse.alive.then(|| call.clone()),
-        (Call::Complete(..), Answer::Complete(Completion::Completed(_))) => Some(call.clone()),
-        (Call::Cancel(_), Answer::Cancel(Some(true))) => Some(call.clone()),
+        (Call::Complete(_), Answer::Complete(ends)) => {
+            ends.iter().all(|end| matches!(end, Completion::Completed(_))).then(|| call.clone())
+        }
+        (Call::Cancel(_), Answer::Cancel(Cancellation::Cancelled { .. })) => Some(call.clone()),
         (Call::Requeue(_), Answer::Requeue(Some(_))) | (Call::Discard(..), _) => Some(call.clone()),
         // What creates a cell would create it again after it was removed.
         (Call::PutIf(_, expected, _), Answer::PutIf(Ok(_))) => {
@@ -185,10 +187,13 @@ fn compare(first: &Answer, again: &Answer) -> Option<String> {
         }
         (Answer::Fire(first), Answer::Fire(again)) => first == again,
         (Answer::Settle(first), Answer::Settle(again)) => first == again,
-        (Answer::Complete(Completion::Completed(first)), Answer::Complete(Completion::Already(again))) => {
-            first == again
+        (Answer::Complete(first), Answer::Complete(again)) => {
+            let alike = |(first, again): (&Completion, &Completion)| match (first, again) {
+                (Completion::Completed(first), Completion::Already(again)) => first == again,
+                _ => false,
+            };
+            first.len() == again.len() && first.iter().zip(again).all(alike)
         }
-        (Answer::Complete(_), _) => false,
         (Answer::Pass(_), Answer::Pass(again)) => {
             again.iter().all(|passing| matches!(passing, Passing::Already(_) | Passing::Passed))
         }

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jobs_core::{BoxFuture, Marks, Millis, Reply, StoreError, StoreResult};
+use jobs_core::{BoxFuture, Marks, Millis, Reply, StoreError, StoreResult, notice};
 use sqlx::PgPool;
 
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
     fault::{Done, Fault},
     notifying::Notifier,
     options::{Pooler, Settings},
+    schema::{self, Prepared},
     space::{Space, Spaces},
     step::Step,
 };
@@ -73,11 +74,12 @@ impl Shared {
         self: &Arc<Self>,
         space: &Arc<Space>,
         offset: i64,
-        lock: Lock,
+        mut lock: Lock,
         given: &A,
         work: Work<A, T>,
     ) -> Result<Reply<T>, StoreError> {
-        let (began, deadline) = (Instant::now(), self.settings.deadline);
+        let began = Instant::now();
+        let deadline = self.settings.deadline;
         let mut wait = Duration::from_millis(1);
         loop {
             let left = deadline.saturating_sub(began.elapsed());
@@ -87,6 +89,14 @@ impl Shared {
                 Ok(committed) => return Ok(self.tell(space, committed)),
                 Err(fault) => fault,
             };
+            if matches!(fault, Fault::Alone) {
+                lock = Lock::Alone;
+                continue;
+            }
+            if fault.is_missing() && self.is_made_anew().await {
+                self.spaces.forget_ids();
+                continue;
+            }
             if fault.is_disconnected() || matches!(fault, Fault::Unsure) {
                 self.spaces.forget_ids();
             }
@@ -97,6 +107,22 @@ impl Shared {
             // Those who were in each other's way must not meet again.
             tokio::time::sleep(wait.mul_f64(fastrand::f64())).await;
             wait = (wait * 2).min(Duration::from_millis(100));
+        }
+    }
+
+    /// Makes the schema anew, if somebody has dropped it under this process, or has put an older one in its place. Returns
+    /// whether the operation may be tried again.
+    async fn is_made_anew(&self) -> bool {
+        let connect = self.pool.connect_options();
+        match schema::prepare_at(&connect, &self.settings, &self.location).await {
+            Ok(Prepared::Made) => {
+                let lost =
+                    "was dropped while it was in use, and is made anew: everything that was in it is lost";
+                notice::warn("schema", format!("{}: the schema {lost}", self.location));
+                true
+            }
+            Ok(Prepared::Migrated) => true,
+            Ok(Prepared::There) | Err(_) => false,
         }
     }
 
@@ -114,11 +140,7 @@ impl Shared {
             None => self.look_up(space).await?,
         };
         let mut step = self.begin(lock, ns, offset).await?;
-        let done = match work(&mut step, given).await {
-            Ok(value) if matches!(lock, Lock::Read) => Ok(value),
-            Ok(value) => step.finish().await.map(|()| value),
-            Err(fault) => Err(fault),
-        };
+        let done = work(&mut step, given).await;
         let Step { conn, now, marks, dropped, .. } = step;
         match done {
             Ok(value) => {
@@ -138,7 +160,7 @@ impl Shared {
         let mut conn = Lent::from(&self.pool).await?;
         let Millis(clock) = conn.begin(self.preamble.text(lock, ns)).await?;
         let prepared = self.settings.pooler == Pooler::Session;
-        Ok(Step::new(conn, ns, Millis(clock.saturating_add(offset)), prepared))
+        Ok(Step::new(conn, lock, ns, Millis(clock.saturating_add(offset)), prepared))
     }
 
     /// Finds the number of a namespace; one that nobody has used yet gets one.

@@ -5,18 +5,10 @@
 //! that others write. The row is honoured wherever an item would come back: whatever became of its attempt, an item whose
 //! row is there is done. It stays for a day after its lease is gone, for a handler that was stopped in between.
 
-use jobs_core::{Header, JobContext, Stage, StoreError};
+use jobs_core::{JobContext, StoreError};
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use crate::{
-    chunks::{Part, Piece},
-    fault::{Done, Fault},
-    step::{Step, most, sql},
-    store::PostgresStore,
-};
-
-/// For so long a row stays at least.
-const KEPT: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+use crate::{fault::Done, store::PostgresStore};
 
 /// Whether an effect is to happen now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,53 +80,4 @@ async fn record(cx: &JobContext, schema: &str, transaction: &mut PgConnection) -
     let find = format!("SELECT FROM \"{schema}\".effect WHERE number = $1 AND item = $2");
     let find = sqlx::query(AssertSqlSafe(find)).persistent(false).bind(number).bind(n);
     Ok(if find.fetch_optional(transaction).await?.is_some() { Once::Before } else { Once::Lost })
-}
-
-const RECORDED: &str = "SELECT item FROM effect WHERE number = $1 AND item >= $2 AND item < $3 ORDER BY item";
-const PRUNE: &str = "
-    DELETE FROM effect WHERE ctid = ANY (ARRAY(
-        SELECT ctid FROM effect WHERE at < $1 AND NOT EXISTS (SELECT FROM lease WHERE lease.token = effect.token)
-        ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED))";
-
-impl Step {
-    /// Cuts a piece into those items whose effect was committed, and the others.
-    pub(crate) async fn split_recorded(&mut self, piece: Piece) -> Done<(Vec<Piece>, Vec<Piece>)> {
-        if piece.header.stage != Stage::Work || !self.is_any_recorded().await? {
-            return Ok((Vec::new(), vec![piece]));
-        }
-        let (number, first) = (piece.header.number.cast_signed(), piece.header.start.cast_signed());
-        let last = first + i64::from(piece.part.count);
-        let recorded: Vec<i64> = self.values(sql!(RECORDED, number, first, last)).await?;
-        let (mut done, mut open, mut at) = (Vec::new(), Vec::new(), first);
-        for item in recorded {
-            open.extend(range(&piece, at - first, item - first)?);
-            done.extend(range(&piece, item - first, item - first + 1)?);
-            at = item + 1;
-        }
-        open.extend(range(&piece, at - first, last - first)?);
-        Ok((done, open))
-    }
-
-    /// Whether anybody uses it: as a rule nobody does, and then nothing else is asked.
-    async fn is_any_recorded(&mut self) -> Done<bool> {
-        if self.recorded.is_none() {
-            self.recorded = Some(self.is_any(sql!("SELECT FROM effect LIMIT 1")).await?);
-        }
-        Ok(self.recorded.unwrap_or_default())
-    }
-
-    /// Removes at most `limit` rows that nobody needs any more.
-    pub(crate) async fn prune_recorded(&mut self, limit: usize) -> Done<usize> {
-        let pruned = self.execute(sql!(PRUNE, (self.now - KEPT).0, most(limit))).await?;
-        Ok(usize::try_from(pruned).unwrap_or(0))
-    }
-}
-
-/// Some items of a piece; none if the range is empty.
-fn range(piece: &Piece, from: i64, to: i64) -> Done<Option<Piece>> {
-    let number = |n: i64| u32::try_from(n).map_err(|_| Fault::Missing("an item of a lease"));
-    let (from, to) = (number(from)?, number(to)?);
-    let header = Header { start: piece.header.start + u64::from(from), ..piece.header.clone() };
-    let part = Part { at: piece.part.at + from, count: to.saturating_sub(from), ..piece.part };
-    Ok((part.count > 0).then_some(Piece { header, part }))
 }

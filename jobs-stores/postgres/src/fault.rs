@@ -25,6 +25,9 @@ pub(crate) enum Fault {
     /// operations would be answered otherwise, so whoever asked has to know.
     #[error("the connection was lost in a commit, which was done or not")]
     Unsure,
+    /// The operation has to hold its namespace alone.
+    #[error("the operation has to hold its namespace alone")]
+    Alone,
     /// What the contract has a name for already.
     #[error(transparent)]
     Told(#[from] StoreError),
@@ -47,6 +50,11 @@ impl Fault {
     pub(crate) fn is_conflict(&self) -> bool {
         // Deadlock, serialization failure, a row that another transaction has inserted meanwhile.
         matches!(self.code(), Some("40P01" | "40001" | "23505"))
+    }
+
+    /// Whether what was asked for is not there: somebody has dropped the schema, or has put an older one in its place.
+    pub(crate) fn is_missing(&self) -> bool {
+        matches!(self.code(), Some("3F000" | "42P01" | "42883" | "42704" | "42703"))
     }
 
     /// Whether the connection is of no use any more, or there is none.
@@ -109,6 +117,10 @@ fn by_code(code: &str, location: &str, message: String) -> StoreError {
         }
         "57014" | "55P03" | "25P03" | "53300" => unreachable(&location, &message),
         code if is_gone(code) => unreachable(&location, &message),
+        // A value that is too long, that the encoding or the type cannot express, or that a constraint does not allow.
+        code if ["22", "23", "54"].iter().any(|class| code.starts_with(class)) => {
+            StoreError::Refused { message: format!("{location}: {message} (SQLSTATE {code})") }
+        }
         _ => StoreError::Backend(format!("{location}: {message} (SQLSTATE {code})").into()),
     }
 }

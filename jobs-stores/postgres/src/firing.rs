@@ -1,25 +1,42 @@
 //! Ticks that fire, ticks that are passed over, and runs by hand.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use jobs_core::{
-    Cause, Fire, Firing, Header, IfBusy, Lease, Millis, Pass, Passing, Room, RunId, SessionId, SkipReason,
-    TickInfo, Trigger, Verdict, Want,
+    Body, Cause, Chunk, Fire, Firing, Header, IfBusy, Lease, Pass, Passing, RunId, SessionId, Stage, Token,
+    Want,
+    ledger::{self, Decision, Head, Known, Made, QueueKey, QueueKind, Room},
 };
 
 use crate::{
-    chunks::Piece,
-    fault::Done,
-    runs::{Fill, Record},
-    sessions::Session,
-    step::Step,
+    cells::{CellRow, pauses},
+    fault::{Done, Fault},
+    jobs::{Jobs, OfJob},
+    pieces::Piece,
+    records::LeaseNew,
+    runs::{key, new_run},
+    sessions::SessionRow,
+    step::{Step, sql},
+    writes::stage_number,
 };
 
-/// A run that is made now.
-struct Made {
-    run: RunId,
-    trigger: Trigger,
-    tick: Option<Millis>,
-    note: Option<String>,
-    request: Option<u64>,
+const LOAD: &str = "
+    SELECT * FROM session_2($1, $2, false) UNION ALL SELECT * FROM jobs_2($1, $3, $4, $2, true, $5)
+    UNION ALL SELECT * FROM requested_2($1, $6) UNION ALL SELECT * FROM pauses_2($1)
+    UNION ALL SELECT * FROM numbers_2($5, $7)";
+const AGAIN: &str = "SELECT * FROM granted_2($1, $2, '{}', $3)";
+const JOBS: &str = "SELECT * FROM jobs_2($1, $2, $2, NULL, false, $3)";
+
+/// Who fires, what it has room for, and what has been read.
+struct Firer<'a> {
+    id: Option<SessionId>,
+    /// The session, if it lives: a lease comes with the answer.
+    row: Option<i64>,
+    room: Room<'a>,
+    jobs: Jobs,
+    requested: BTreeMap<u64, RunId>,
+    pauses: ledger::Pauses,
+    numbers: std::vec::IntoIter<u64>,
 }
 
 impl Step {
@@ -29,191 +46,215 @@ impl Step {
         fires: &[Fire],
         want: &Want,
     ) -> Done<Vec<Firing>> {
-        let names = fires.iter().flat_map(|fire| match &fire.cause {
-            Cause::Tick { schedule, .. } => vec![fire.job.to_string(), schedule.to_string()],
-            Cause::Manual { .. } => vec![fire.job.to_string()],
-        });
-        self.lock_jobs(names.collect()).await?;
-        let by = match session {
-            Some(session) => self.session(session).await?,
-            None => None,
-        };
-        let (mut room, mut answers) = (Room::new(want), Vec::with_capacity(fires.len()));
+        let (mut names, mut locked, mut requests) = (Vec::new(), Vec::new(), Vec::new());
         for fire in fires {
-            answers.push(self.fire_one(session, by.as_ref(), fire, &mut room).await?);
+            names.push(fire.job.to_string());
+            match &fire.cause {
+                Cause::Tick { schedule, .. } => {
+                    names.push(schedule.to_string());
+                    locked.extend([fire.job.to_string(), schedule.to_string()]);
+                }
+                Cause::Manual { request, .. } => requests.push(request.cast_signed()),
+            }
+            // A run that does not look whether another one is busy waits for nobody.
+            if fire.if_busy != IfBusy::Fire {
+                locked.push(fire.job.to_string());
+            }
         }
+        names.sort_unstable();
+        names.dedup();
+        let by = session.map(|session| session.0.cast_signed());
+        let each = if by.is_some() && want.slots > 0 { 2 } else { 1 };
+        let numbers = i32::try_from(fires.len() * each).unwrap_or(i32::MAX);
+        let load = sql!(LOAD, self.ns, by, names, locked, self.now.0, requests, numbers);
+        let mut facts = self.load(load).await?;
+        let row: Option<SessionRow> = facts.one("session");
+        let mut firer = Firer {
+            id: session,
+            row: row.filter(|row| row.session().is_alive(self.now)).map(|row| row.id),
+            room: Room::new(want),
+            jobs: Jobs::of(&mut facts),
+            requested: BTreeMap::new(),
+            pauses: pauses(facts.read::<CellRow>("cell")),
+            numbers: facts.read::<u64>("number").into_iter(),
+        };
+        for (request, run, _) in facts.read::<(i64, u64, u64)>("requested") {
+            firer.requested.insert(request.cast_unsigned(), RunId::new(run));
+        }
+        let (mut answers, mut again) = (Vec::with_capacity(fires.len()), Vec::new());
+        for fire in fires {
+            let answer = self.fire_one(&mut firer, fire, &mut again)?;
+            answers.push(answer);
+        }
+        firer.jobs.write(&mut self.writes)?;
+        if !again.is_empty() {
+            self.add_first_leases(by, &again, &mut answers).await?;
+        }
+        self.write().await?;
         Ok(answers)
     }
 
-    async fn fire_one(
-        &mut self,
-        session: Option<SessionId>,
-        by: Option<&Session>,
-        fire: &Fire,
-        room: &mut Room<'_>,
-    ) -> Done<Firing> {
-        if let Some(answer) = self.refuse(session, by, fire).await? {
-            return Ok(answer);
-        }
-        let run = RunId::new(self.number().await?.0);
-        let (trigger, tick, note, request) = match &fire.cause {
-            Cause::Tick { tick, trigger, verdict, passed, schedule, .. } => {
-                let Some((id, _)) = self.schedule(schedule).await? else { return Ok(Firing::Stale) };
-                let fired = TickInfo::fired(tick.timestamp(), *verdict, run);
-                self.record(id, passed.iter().cloned().chain([fired])).await?;
-                if let Some(cursor) = &mut self.job_mut(id).await?.schedule {
-                    cursor.last_fire = Some((*tick, run, session));
+    fn fire_one(&mut self, firer: &mut Firer<'_>, fire: &Fire, again: &mut Vec<RunId>) -> Done<Firing> {
+        let busy = firer.jobs.known.get(&fire.job).and_then(|job| job.busy);
+        let (requested, schedule) = match &fire.cause {
+            Cause::Manual { request, .. } => (firer.requested.get(request).copied(), None),
+            Cause::Tick { schedule, .. } => (None, firer.jobs.known.get_mut(schedule)),
+        };
+        let paused = firer.pauses.of(&fire.job, self.now);
+        let schedule = schedule.and_then(|job| job.schedule.as_mut());
+        let mut known = Known { schedule, requested, paused, busy };
+        match ledger::decide(fire, &mut known, firer.id, self.now) {
+            Decision::Again(run) => {
+                again.push(run);
+                Ok(Firing::Fired { run, lease: None })
+            }
+            Decision::Refused(answer, verdicts) => {
+                if !verdicts.is_empty() || matches!(answer, Firing::Busy { .. }) {
+                    firer.record(fire, verdicts);
                 }
-                (*trigger, Some(*tick), None, None)
+                Ok(answer)
             }
-            Cause::Manual { request, note } => (Trigger::Manual, None, note.clone(), Some(*request)),
+            Decision::Makes => self.make(firer, fire),
+        }
+    }
+
+    fn make(&mut self, firer: &mut Firer<'_>, fire: &Fire) -> Done<Firing> {
+        let id = RunId::new(firer.number()?);
+        let schedule = match &fire.cause {
+            Cause::Tick { schedule, .. } => firer.jobs.known.get_mut(schedule),
+            Cause::Manual { .. } => None,
         };
-        let job = self.begin(Made { run, trigger, tick, note, request }, fire).await?;
-        let lease = self.lease_first(job, run, by, room).await?;
-        Ok(Firing::Fired { run, lease })
-    }
-
-    async fn lease_first(
-        &mut self,
-        job: i64,
-        run: RunId,
-        by: Option<&Session>,
-        room: &mut Room<'_>,
-    ) -> Done<Option<Lease>> {
-        let Some(by) = by.filter(|_| room.is_open()) else { return Ok(None) };
-        self.flush().await?;
-        let lease = self.grant_first(job, run, by, room).await?;
-        if let (Some(lease), Some(run)) = (&lease, self.run_mut(run).await?) {
-            run.record.first = Some((by.id, lease.token));
+        let schedule = schedule.and_then(|job| job.schedule.as_mut());
+        let Made { mut run, first, request, verdicts } = Made::by(fire, id, schedule, firer.id, self.now);
+        firer.record(fire, verdicts);
+        if let Some(request) = request {
+            firer.requested.insert(request, id);
         }
-        Ok(lease)
-    }
-
-    /// Why a fire makes no run, if it does not.
-    async fn refuse(
-        &mut self,
-        session: Option<SessionId>,
-        by: Option<&Session>,
-        fire: &Fire,
-    ) -> Done<Option<Firing>> {
-        let known = match &fire.cause {
-            Cause::Manual { request, .. } => self.requested(*request, by).await?,
-            Cause::Tick { .. } => self.decided(&fire.cause, session, by).await?,
-        };
-        if known.is_some() {
-            return Ok(known);
+        let job = firer.jobs.make(&fire.job)?;
+        if run.is_busy() {
+            job.busy = job.busy.or(Some(id));
         }
-        if let Some(note) = self.paused(&fire.job).await? {
-            return Ok(Some(Firing::Paused { note }));
-        }
-        let Some(job) = self.known_job(&fire.job).await? else { return Ok(None) };
-        if fire.if_busy == IfBusy::Fire {
-            return Ok(None);
-        }
-        let Some(run) = self.busy_run(job).await? else { return Ok(None) };
-        self.held_up(fire).await?;
-        Ok(Some(Firing::Busy { run }))
-    }
-
-    /// The answer to a request that is known already.
-    async fn requested(&mut self, request: u64, by: Option<&Session>) -> Done<Option<Firing>> {
-        match self.run_of_request(request).await? {
-            Some(run) => Ok(Some(Firing::Fired { run, lease: self.first_lease(run, by).await? })),
-            None => Ok(None),
-        }
-    }
-
-    /// The answer to a tick that was decided already, or is not to be yet.
-    async fn decided(
-        &mut self,
-        cause: &Cause,
-        session: Option<SessionId>,
-        by: Option<&Session>,
-    ) -> Done<Option<Firing>> {
-        let Cause::Tick { schedule, fingerprint, cursor: expected, tick, at, .. } = cause else {
-            return Ok(None);
-        };
-        let now = self.now;
-        let Some((_, cursor)) = self.schedule(schedule).await? else { return Ok(Some(Firing::Stale)) };
-        if let Some((fired, run, fired_by)) = cursor.last_fire
-            && (fired, fired_by) == (*tick, session)
-        {
-            return Ok(Some(Firing::Fired { run, lease: self.first_lease(run, by).await? }));
-        }
-        if cursor.fingerprint != *fingerprint {
-            return Ok(Some(Firing::Stale));
-        }
-        if cursor.cursor != *expected || *tick <= *expected {
-            return Ok(Some(Firing::Already(cursor.state())));
-        }
-        let at = *at.max(tick);
-        Ok((at > now).then(|| Firing::NotYet { wait: at.since(now) }))
-    }
-
-    /// What becomes of a tick while a run of its job is busy.
-    async fn held_up(&mut self, fire: &Fire) -> Done<()> {
-        let Cause::Tick { schedule, tick, passed, .. } = &fire.cause else { return Ok(()) };
-        let Some((id, _)) = self.schedule(schedule).await? else { return Ok(()) };
-        self.record(id, passed.iter().cloned()).await?;
-        match fire.if_busy {
-            IfBusy::Skip => {
-                let skipped = Verdict::Skipped(SkipReason::Overlap);
-                self.record(id, [TickInfo::passed(tick.timestamp(), tick.timestamp(), 1, skipped)]).await?;
+        let of_job = job.id;
+        let lease = firer.lease_first(&mut run, &first)?;
+        match &lease {
+            Some((session, lease)) => self.writes.leases_new.push(LeaseNew {
+                session: *session,
+                token: lease.token.0.cast_signed(),
+                job: of_job,
+                number: key(id),
+                stage: stage_number(first.stage),
+                header: serde_json::to_string(&first)?,
+            }),
+            None => {
+                let job = firer.jobs.make(&fire.job)?;
+                let stands = &mut job.first[place(&first)];
+                let here = (first.rank(), key(id));
+                *stands = Some(stands.map_or(here, |stands| stands.min(here)));
+                self.store(of_job, &Piece::unit(first))?;
             }
-            IfBusy::Queue => {
-                if let Some(cursor) = &mut self.job_mut(id).await?.schedule {
-                    cursor.waiting = Some(*tick);
-                }
+        }
+        self.writes.runs_new.push(new_run(&run, of_job, request)?);
+        Ok(Firing::Fired { run: id, lease: lease.map(|(_, lease)| lease) })
+    }
+
+    /// The leases that fires were answered with, for their repeats by the same session; none once they are settled.
+    async fn add_first_leases(
+        &mut self,
+        by: Option<i64>,
+        again: &[RunId],
+        answers: &mut [Firing],
+    ) -> Done<()> {
+        // One that was made in this call is not written yet.
+        let mut made: BTreeMap<RunId, Lease> = BTreeMap::new();
+        for answer in &*answers {
+            if let Firing::Fired { run, lease: Some(lease) } = answer {
+                made.insert(*run, lease.clone());
             }
-            IfBusy::Wait | IfBusy::Fire => {}
+        }
+        let runs: Vec<i64> =
+            again.iter().filter(|run| !made.contains_key(run)).map(|run| key(*run)).collect();
+        let mut facts = self.load(sql!(AGAIN, self.ns, by, runs)).await?;
+        for first in self.granted(&mut facts).await? {
+            made.extend(first.chunk.header.run().map(|run| (run, first)));
+        }
+        for answer in answers {
+            if let Firing::Fired { run, lease: lease @ None } = answer {
+                *lease = made.get(run).cloned();
+            }
         }
         Ok(())
     }
 
-    /// The lease that a fire was answered with, for its repeat by the same session; none once it is settled.
-    async fn first_lease(&mut self, run: RunId, by: Option<&Session>) -> Done<Option<Lease>> {
-        let Some(by) = by else { return Ok(None) };
-        let first = self.run(run).await?.and_then(|run| run.record.first).filter(|(of, _)| *of == by.id);
-        let Some((_, token)) = first else { return Ok(None) };
-        Ok(self.leases_again(by.row, &[token]).await?.pop())
-    }
-
-    /// Stores a run and its first item, and gives the job.
-    async fn begin(&mut self, made: Made, fire: &Fire) -> Done<i64> {
-        let Made { run, trigger, tick, note, request } = made;
-        let job = self.job_id(&fire.job).await?;
-        let record =
-            Record { tick, note, fill: fire.query.then(Fill::default), ..Record::new(trigger, self.now) };
-        let items = u64::from(!fire.query);
-        self.insert_run(run, job, (items, items), request, record).await?;
-        let header = Header::of_first_item(fire, run, trigger, tick, self.now);
-        self.store(job, Piece::unit(header));
-        Ok(job)
-    }
-
     pub(crate) async fn pass_all(&mut self, passes: &[Pass]) -> Done<Vec<Passing>> {
-        self.lock_jobs(passes.iter().map(|pass| pass.schedule.to_string()).collect()).await?;
+        let names: Vec<String> = passes.iter().map(|pass| pass.schedule.to_string()).collect();
+        let mut jobs = Jobs::of(&mut self.load(sql!(JOBS, self.ns, names, self.now.0)).await?);
         let mut answers = Vec::with_capacity(passes.len());
         for pass in passes {
-            answers.push(self.pass(pass).await?);
+            let job = jobs.known.get_mut(&pass.schedule);
+            let (schedule, rest) = match job {
+                Some(OfJob { schedule, verdicts, schedule_changed, .. }) => {
+                    (schedule.as_mut(), Some((verdicts, schedule_changed)))
+                }
+                None => (None, None),
+            };
+            let answer = ledger::pass(pass, schedule, self.now);
+            if let (Passing::Passed, Some((verdicts, changed))) = (&answer, rest) {
+                verdicts.extend(pass.passed.iter().cloned());
+                *changed = true;
+            }
+            answers.push(answer);
         }
+        jobs.write(&mut self.writes)?;
+        self.write().await?;
         Ok(answers)
     }
+}
 
-    async fn pass(&mut self, pass: &Pass) -> Done<Passing> {
-        let now = self.now;
-        let Some((id, cursor)) = self.schedule(&pass.schedule).await? else { return Ok(Passing::Stale) };
-        if cursor.fingerprint != pass.fingerprint {
-            return Ok(Passing::Stale);
+/// In which of the queues an item stands whose first one is known.
+fn place(header: &Header) -> usize {
+    usize::from(QueueKey::of(header).kind == QueueKind::Work)
+}
+
+impl Firer<'_> {
+    fn number(&mut self) -> Done<u64> {
+        self.numbers.next().ok_or(Fault::Missing("a number"))
+    }
+
+    fn record(&mut self, fire: &Fire, verdicts: Vec<jobs_core::TickInfo>) {
+        let Cause::Tick { schedule, .. } = &fire.cause else { return };
+        if let Some(job) = self.jobs.known.get_mut(schedule) {
+            job.verdicts.extend(verdicts);
+            job.schedule_changed = true;
         }
-        if cursor.cursor != pass.cursor {
-            return Ok(Passing::Already(cursor.state()));
+    }
+
+    /// Leases the first item of a run that is made, if there is room and nothing of its kind is before it.
+    fn lease_first(&mut self, run: &mut ledger::Run, first: &Header) -> Done<Option<(i64, Lease)>> {
+        let (Some(row), Some(id)) = (self.row, self.id) else { return Ok(None) };
+        if !self.room.is_open() {
+            return Ok(None);
         }
-        let last = pass.passed.last().map_or(pass.cursor, |last| last.last.into());
-        if last > now {
-            return Ok(Passing::NotYet);
+        let job: &Arc<str> = &first.job;
+        let Some(of_job) = self.jobs.known.get_mut(job) else { return Ok(None) };
+        let Some(link) = of_job.linked.clone() else { return Ok(None) };
+        let here = (first.rank(), key(run.id));
+        if of_job.first[place(first)].is_some_and(|stands| stands < here) {
+            return Ok(None);
         }
-        self.record(id, pass.passed.iter().cloned()).await?;
-        Ok(Passing::Passed)
+        let head = Head::of(first, 1);
+        if ledger::share(&mut self.room, &link, &head, of_job.in_flight) == 0 {
+            return Ok(None);
+        }
+        self.room.take(&link, first.stage, 1);
+        if first.stage == Stage::Work {
+            of_job.in_flight.all += 1;
+            of_job.in_flight.of_runs += 1;
+        }
+        let token = Token(self.number()?);
+        run.record.first = Some((id, token));
+        run.record.begun = true;
+        run.fill_under(token);
+        let chunk = Chunk { header: first.clone(), body: Body::unit() };
+        Ok(Some((row, Lease { token, chunk, cursor: None })))
     }
 }

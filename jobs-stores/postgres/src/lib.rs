@@ -29,43 +29,44 @@
 //!
 //! `ready` holds what may be leased, `lease` what is in flight, `body` the payloads, up to a thousand items in each.
 //! What is ready is inserted and deleted and never updated, what settling counts is inserted and added up later, and jobs
-//! without a limit over the cluster share no row that all write. Every operation is one transaction, whose settings all
-//! end with it; it is tried again when it met another one.
+//! without a limit over the cluster share no row that all write.
+//!
+//! Every operation is one transaction of at most five round trips, whatever it carries: one that begins it, one or two that
+//! load all that it needs to know, one that writes all that the ledger of `jobs-core` has decided, and the commit. Loading,
+//! writing and leasing are functions of the schema, whose names end with the schema in which they came: a newer version adds
+//! others and leaves these to the programs that call them. Locks are taken in one order by all, and an operation that met
+//! another one all the same is tried again. What cannot be read is left alone and reported.
 
+mod attaching;
 mod calling;
 mod cells;
-mod chunks;
-mod columns;
-mod completing;
 mod connection;
 mod dead;
-mod declaring;
-mod delayed;
-mod dropped;
 mod effects;
+mod ending;
+mod facts;
 mod fault;
 mod filling;
 mod firing;
-mod granting;
 mod items;
 mod jobs;
-mod lanes;
 mod leases;
-mod lines;
 mod listing;
+mod living;
 mod notifying;
 mod options;
+mod pieces;
 mod pruning;
 mod reading;
-mod rename;
+mod records;
 mod runs;
 mod schema;
 mod sessions;
+mod settling;
 mod space;
 mod step;
 mod store;
-mod tallies;
-mod upkeep;
+mod writes;
 
 pub use effects::{Once, OnceIn};
 pub use options::{Pooler, PostgresOptions};

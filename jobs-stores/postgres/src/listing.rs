@@ -4,9 +4,10 @@ use jobs_core::{Body, DeadItem, Header, ItemInfo, ItemState, Millis, RunId};
 use sqlx::{Row, postgres::PgRow};
 
 use crate::{
-    fault::{Done, Fault},
+    facts::readable,
+    fault::Done,
     runs::key,
-    step::{Step, count, most, sql, unsigned},
+    step::{Step, most, sql},
 };
 
 /// All in flight of a run.
@@ -20,13 +21,16 @@ const READY: &str = "
     SELECT coalesce(ready.header, body.header) AS header, items, ready.start, at, ready.count, NULL::bytea AS settled,
            0::bigint AS time, '' AS node
     FROM line JOIN ready ON ready.line = line.id LEFT JOIN body ON body.id = ready.body
-    WHERE job = $1 AND ns = $3 AND line.rank IS NOT NULL AND ready.number = $2 ORDER BY ready.start LIMIT $4";
+    WHERE job = $1 AND ns = $3 AND line.rank IS NOT NULL AND (line.run = 0 OR line.run = $2) AND ready.number = $2 ORDER BY ready.start LIMIT $4";
 /// All of it that waits for its time.
 const DELAYED: &str = "
     SELECT coalesce(delayed.header, body.header) AS header, items, delayed.start, at, delayed.count,
            NULL::bytea AS settled, due AS time, '' AS node
     FROM delayed LEFT JOIN body ON body.id = delayed.body
     WHERE job = $1 AND number = $2 AND ns = $3 ORDER BY delayed.start LIMIT $4";
+
+const JOB_OF_RUN: &str =
+    "SELECT job, name FROM run JOIN job ON job.id = run.job WHERE run.id = $1 AND run.ns = $2";
 
 /// What the time and the node of a row say.
 type State = fn(Millis, String) -> ItemState;
@@ -41,13 +45,16 @@ fn delayed(due: Millis, _: String) -> ItemState {
 
 impl Step {
     pub(crate) async fn items(&mut self, run: RunId, limit: usize) -> Done<Vec<ItemInfo>> {
-        let Some((job, name)) = self.job_of_run(run).await? else { return Ok(Vec::new()) };
+        let Some(found) = self.rows(sql!(JOB_OF_RUN, key(run), self.ns)).await?.pop() else {
+            return Ok(Vec::new());
+        };
+        let (job, name): (i64, String) = (found.try_get(0)?, found.try_get(1)?);
         // A fill or finish item is numbered like the first item of the run.
         let limit_of_each = most(limit).saturating_add(2);
         let ready: State = |_, _| ItemState::Ready;
         let mut shown = Vec::new();
         for (statement, state) in [(HELD, in_flight as State), (READY, ready), (DELAYED, delayed)] {
-            let rows = self.all(sql!(statement, job, key(run), self.ns, limit_of_each)).await?;
+            let rows = self.rows(sql!(statement, job, key(run), self.ns, limit_of_each)).await?;
             let mut items = Vec::new();
             for row in &rows {
                 show(row, state, &name, run, &mut items)?;
@@ -67,9 +74,10 @@ impl Step {
 fn show(row: &PgRow, state: State, name: &str, run: RunId, items: &mut Vec<ItemInfo>) -> Done<()> {
     let state = state(Millis(row.try_get("time")?), row.try_get("node")?);
     let text: Option<&str> = row.try_get("header")?;
-    let header: Header = serde_json::from_str(text.ok_or(Fault::Missing("the header of a chunk"))?)?;
-    let header = Header { start: unsigned(row, "start")?, ..header };
-    let (at, n) = (count(row, "at")?, count(row, "count")?);
+    let Some(header) = readable::<Header>(text.unwrap_or_default()) else { return Ok(()) };
+    let header = Header { start: row.try_get::<i64, _>("start")?.cast_unsigned(), ..header };
+    let at = row.try_get::<i32, _>("at")?.cast_unsigned();
+    let n = row.try_get::<i32, _>("count")?.cast_unsigned();
     let bytes: Option<Vec<u8>> = row.try_get("items")?;
     let body = bytes.map_or_else(Body::unit, Body::from_bytes).range(at, at + n);
     let settled: Option<&[u8]> = row.try_get("settled")?;

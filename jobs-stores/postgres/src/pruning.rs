@@ -1,60 +1,94 @@
 //! Removing what is past what its job keeps.
 
-use sqlx::Row;
+use std::time::Duration;
+
+use jobs_core::{
+    Link, Pruned,
+    ledger::{over, share_of},
+};
+use serde::{Deserialize, Serialize};
 
 use crate::{
+    facts::readable,
     fault::Done,
-    runs::run_id,
     step::{Step, most, sql},
 };
 
-const OVERFULL: &str = "
-    SELECT id, ticks - keep_ticks AS ticks, finished - keep_runs AS runs FROM job
-    WHERE ns = $1 AND (ticks > keep_ticks OR finished > keep_runs) ORDER BY id";
-const TICKS: &str = "
-    DELETE FROM tick WHERE job = $1 AND n = ANY (ARRAY(SELECT n FROM tick WHERE job = $1 ORDER BY n LIMIT $2))";
-const RUNS: &str = "SELECT id FROM run WHERE job = $1 AND finished IS NOT NULL ORDER BY finished LIMIT $2";
-const COUNT: &str = "UPDATE job SET ticks = ticks - $2, finished = finished - $3 WHERE id = $1";
-/// How much of what was dropped is deleted at once.
-const SWEEP: i64 = 1_000;
+/// For so long the row of an effect stays at least.
+const EFFECTS_KEPT: Duration = Duration::from_secs(24 * 3600);
+
+const OVERFULL: &str = "SELECT * FROM overfull_2($1)";
+const PRUNE: &str = "SELECT * FROM prune_2($1, $2, $3, $4::jsonb, $5::jsonb, $6)";
+const SWEEP: &str = "SELECT * FROM sweep_2($1, $2)";
+
+#[derive(Deserialize, Serialize)]
+struct Overfull {
+    id: i64,
+    ticks: i64,
+    runs: i64,
+}
+
+#[derive(Deserialize)]
+struct DeadOf {
+    id: i64,
+    link: String,
+    died: i64,
+}
+
+#[derive(Serialize)]
+struct DeadShare {
+    id: i64,
+    before: i64,
+    most: usize,
+}
 
 impl Step {
-    pub(crate) async fn prune(&mut self, limit: usize) -> Done<usize> {
-        self.sweep(SWEEP).await?;
-        let mut left = limit - self.drop_expired(limit).await?;
-        for row in self.all(sql!(OVERFULL, self.ns)).await? {
-            let job: i64 = row.try_get("id")?;
-            let ticks = self.prune_ticks(job, at_most(row.try_get("ticks")?, left)).await?;
-            left -= ticks;
-            let runs = self.prune_runs(job, at_most(row.try_get("runs")?, left)).await?;
-            left -= runs;
-            self.execute(sql!(COUNT, job, most(ticks), most(runs))).await?;
-            if left == 0 {
-                break;
+    pub(crate) async fn prune(&mut self, limit: usize) -> Done<Pruned> {
+        let mut facts = self.load(sql!(OVERFULL, self.ns)).await?;
+        let mut jobs: Vec<Overfull> = facts.read("overfull");
+        let mut more = share(&mut jobs, limit, |job| &mut job.ticks);
+        more |= share(&mut jobs, limit, |job| &mut job.runs);
+        let mut dead: Vec<DeadShare> = Vec::new();
+        for row in facts.read::<DeadOf>("dead") {
+            let Some(link) = readable::<Link>(&row.link) else { continue };
+            let before = (self.now - link.keep_dead).0;
+            if row.died < before {
+                dead.push(DeadShare { id: row.id, before, most: 0 });
             }
         }
-        left -= self.prune_dead(left).await?;
-        left -= self.prune_recorded(left).await?;
-        Ok(limit - left)
+        let each = share_of(limit, dead.len());
+        dead.truncate(limit);
+        dead.iter_mut().for_each(|of| of.most = each);
+        let (jobs, of_dead) = (serde_json::to_string(&jobs)?, serde_json::to_string(&dead)?);
+        let effects_before = (self.now - EFFECTS_KEPT).0;
+        let prune = sql!(PRUNE, self.ns, self.now.0, most(limit), jobs, of_dead, effects_before);
+        let mut facts = self.load(prune).await?;
+        let removed: Vec<usize> = facts.read("pruned");
+        let full = |kind: usize| removed.get(kind).is_some_and(|removed| *removed >= limit.max(1));
+        more |= full(0) || full(4) || facts.has("swept");
+        more |= removed.get(3).is_some_and(|removed| !dead.is_empty() && *removed >= each);
+        Ok(Pruned { removed: removed.iter().sum(), more })
     }
 
-    async fn prune_ticks(&mut self, job: i64, over: i64) -> Done<usize> {
-        let pruned = if over > 0 { self.execute(sql!(TICKS, job, over)).await? } else { 0 };
-        Ok(usize::try_from(pruned).unwrap_or(0))
-    }
-
-    async fn prune_runs(&mut self, job: i64, over: i64) -> Done<usize> {
-        if over <= 0 {
-            return Ok(0);
-        }
-        let rows = self.all(sql!(RUNS, job, over)).await?;
-        for row in &rows {
-            self.forget_run(run_id(row)?).await?;
-        }
-        Ok(rows.len())
+    /// Deletes at most `limit` chunks of what was dropped, and says whether any may be left.
+    pub(crate) async fn sweep(&mut self, limit: i64) -> Done<bool> {
+        let facts = self.load(sql!(SWEEP, self.ns, limit)).await?;
+        Ok(facts.has("swept"))
     }
 }
 
-fn at_most(over: i64, left: usize) -> i64 {
-    over.min(most(left))
+/// Holds what is removed of each job to its share of the limit. Returns whether more is left of any.
+fn share(jobs: &mut [Overfull], limit: usize, of: fn(&mut Overfull) -> &mut i64) -> bool {
+    let full = |job: &mut Overfull| over(u64::try_from(*of(job)).unwrap_or_default(), 0);
+    let count = jobs.iter_mut().filter_map(|job| Some(full(job)).filter(|over| *over > 0)).count();
+    let each = share_of(limit, count);
+    let (mut left, mut more) = (limit, false);
+    for job in jobs {
+        let too_many = full(job);
+        let gone = too_many.min(each).min(left);
+        left -= gone;
+        more |= gone < too_many;
+        *of(job) = most(gone);
+    }
+    more
 }

@@ -3,18 +3,33 @@
 use std::time::Duration;
 
 use jobs_core::StoreError;
-use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, raw_sql};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection, PgConnection, Row, postgres::PgConnectOptions, raw_sql,
+};
 
 use crate::{
     connection::migration_lock,
     fault::{Done, Fault},
+    options::Settings,
 };
 
 /// The steps from one schema to the next; the schema of a database is how many of them it has seen.
-const MIGRATIONS: &[&str] = &[concat!(include_str!("schema.sql"), include_str!("functions.sql"))];
+const MIGRATIONS: &[&str] = &[
+    concat!(include_str!("sql/schema_1.sql"), include_str!("sql/functions_1.sql")),
+    concat!(
+        include_str!("sql/schema_2.sql"),
+        include_str!("sql/load_2.sql"),
+        include_str!("sql/lines_2.sql"),
+        include_str!("sql/tally_2.sql"),
+        include_str!("sql/cells_2.sql"),
+        include_str!("sql/write_2.sql"),
+        include_str!("sql/grant_2.sql"),
+        include_str!("sql/prune_2.sql"),
+    ),
+];
 
 /// The newest schema that this version knows.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const _: () = assert!(MIGRATIONS.len() == VERSION as usize);
 
 /// The oldest server that knows all that is used here.
@@ -29,24 +44,48 @@ enum Found {
     Store(u32),
 }
 
+/// What was done to have the schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Prepared {
+    /// It was there.
+    There,
+    /// It was brought to the newest version.
+    Migrated,
+    /// It was made.
+    Made,
+}
+
+/// Brings the schema to the newest version, on a connection of its own.
+pub(crate) async fn prepare_at(
+    connect: &PgConnectOptions,
+    settings: &Settings,
+    location: &str,
+) -> Done<Prepared> {
+    let late = |_| Fault::Late(settings.deadline.as_millis());
+    let mut conn = tokio::time::timeout(settings.deadline, connect.connect()).await.map_err(late)??;
+    // What is left of the session goes with the connection.
+    prepare(&mut conn, &settings.schema, location).await
+}
+
 /// Brings a schema to the newest version. In one transaction: behind a pooler, what follows it may be on another
 /// connection.
-pub(crate) async fn prepare(conn: &mut PgConnection, schema: &str, location: &str) -> Done<()> {
+async fn prepare(conn: &mut PgConnection, schema: &str, location: &str) -> Done<Prepared> {
     let mut transaction = conn.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
-    check_server(&mut transaction).await?;
+    check_server(&mut transaction, location).await?;
     let found = examine(&mut transaction, schema, location).await?;
     check_writable(&mut transaction, location).await?;
-    if !matches!(found, Found::Store(VERSION)) {
-        migrate(&mut transaction, schema, location).await?;
-    }
+    let prepared = match found {
+        Found::Store(VERSION) => Prepared::There,
+        Found::Store(_) | Found::Nothing => migrate(&mut transaction, schema, location).await?,
+    };
     check_grants(&mut transaction, schema, location).await?;
     transaction.commit().await?;
-    Ok(())
+    Ok(prepared)
 }
 
 /// Goes the steps that are missing. Under a lock, so that of many nodes that start at once one does it, and the others
 /// wait for it.
-async fn migrate(conn: &mut PgConnection, schema: &str, location: &str) -> Done<()> {
+async fn migrate(conn: &mut PgConnection, schema: &str, location: &str) -> Done<Prepared> {
     let millis = PATIENCE.as_millis();
     let patience = format!("SET LOCAL lock_timeout = {millis}; SET LOCAL statement_timeout = {millis}");
     raw_sql(AssertSqlSafe(patience)).execute(&mut *conn).await?;
@@ -66,7 +105,7 @@ async fn migrate(conn: &mut PgConnection, schema: &str, location: &str) -> Done<
     }
     let version = format!("UPDATE jobs_store SET schema = {VERSION}");
     raw_sql(AssertSqlSafe(version)).execute(conn).await?;
-    Ok(())
+    Ok(if seen == 0 { Prepared::Made } else { Prepared::Migrated })
 }
 
 /// Makes the schema, if it is not there, and what marks it as a store.
@@ -101,7 +140,16 @@ async fn examine(conn: &mut PgConnection, schema: &str, location: &str) -> Done<
     }
 }
 
-async fn check_server(conn: &mut PgConnection) -> Done<()> {
+async fn check_server(conn: &mut PgConnection, location: &str) -> Done<()> {
+    let row = raw_sql("SHOW server_encoding").fetch_one(&mut *conn).await?;
+    let encoding: &str = row.try_get(0)?;
+    if encoding != "UTF8" {
+        let message = format!(
+            "the database's encoding is {encoding}, which cannot keep every text; make one with `CREATE DATABASE jobs \
+             ENCODING 'UTF8' TEMPLATE template0`"
+        );
+        return Err(Fault::Told(StoreError::Foreign { location: location.to_owned(), message }));
+    }
     let row = raw_sql("SHOW server_version_num").fetch_one(conn).await?;
     let number: &str = row.try_get(0)?;
     let major = number.parse::<i32>().unwrap_or_default() / 10_000;

@@ -1,24 +1,22 @@
-//! One operation in its transaction.
+//! One operation in its transaction: it loads facts, the ledger decides, and all that follows is written in one call.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, HashMap};
 
-use jobs_core::{Cell, Marks, Millis, RunId, Token};
+use jobs_core::{Marks, Millis, RunId, ledger};
 use sqlx::{
-    Decode, Postgres, Row, Type,
+    Postgres,
     postgres::{PgArguments, PgRow},
     query::Query,
 };
 
 use crate::{
-    chunks::New,
-    connection::Lent,
+    connection::{Lent, Lock},
+    facts::Facts,
     fault::{Done, Fault},
-    jobs::Job,
-    runs::Run,
-    tallies::Tally,
+    jobs::Jobs,
+    pieces::Piece,
+    runs::{OfRun, tally},
+    writes::Writes,
 };
 
 /// A statement with its values.
@@ -29,9 +27,11 @@ pub(crate) use sql;
 
 pub(crate) type Statement<'q> = Query<'q, Postgres, PgArguments>;
 
-/// A transaction, and what it has read and is still to write. Nothing of it outlives the transaction.
+/// A transaction, what it has read, and what it is going to write. Nothing of it outlives the transaction.
 pub(crate) struct Step {
     pub(crate) conn: Lent,
+    /// What the transaction holds besides rows.
+    pub(crate) lock: Lock,
     /// The namespace.
     pub(crate) ns: i32,
     /// The store's time.
@@ -40,135 +40,168 @@ pub(crate) struct Step {
     pub(crate) prepared: bool,
     /// What those who wait are told when it is committed.
     pub(crate) marks: Marks,
-    pub(crate) pauses: Option<Arc<Vec<(String, Cell)>>>,
-    pub(crate) jobs: BTreeMap<i64, Job>,
-    pub(crate) job_ids: HashMap<Arc<str>, i64>,
-    /// Names that no job has.
-    pub(crate) no_jobs: HashSet<Arc<str>>,
-    /// What jobs are called now, by their former names; none while nobody has asked.
-    pub(crate) renamed: Option<HashMap<String, Arc<str>>>,
-    /// The jobs that were changed.
-    pub(crate) dirty_jobs: BTreeSet<i64>,
-    /// Runs that are locked, and the changed ones still to be written.
-    pub(crate) runs: BTreeMap<RunId, Run>,
-    /// What is still to be counted.
-    pub(crate) tallies: BTreeMap<RunId, Tally>,
-    /// What is still to be stored: ready, or waiting for its time.
-    pub(crate) new: Vec<New>,
-    /// Whether there are effects that were committed with their items; none while nobody has looked.
-    pub(crate) recorded: Option<bool>,
-    /// Whether something was stored that waits for its time.
-    pub(crate) delayed: bool,
-    /// How many items of which bodies have ended.
-    pub(crate) ended: BTreeMap<i64, i32>,
+    pub(crate) writes: Writes,
+    /// Runs that are held.
+    pub(crate) runs: BTreeMap<RunId, OfRun>,
+    /// What is counted of runs.
+    pub(crate) tallies: BTreeMap<RunId, ledger::Tally>,
+    /// Payloads that were read, by the numbers of their bodies.
+    pub(crate) payloads: HashMap<i64, Vec<u8>>,
+    /// Failed attempts that were read, as JSON, by the run and the number of the item.
+    pub(crate) failures: HashMap<(i64, i64), Vec<String>>,
     /// Whether something was dropped in one piece, and is still to be deleted.
     pub(crate) dropped: bool,
 }
 
+const WRITE: &str = "SELECT * FROM write_2($1, $2, $3::jsonb, $4)";
+
 impl Step {
-    pub(crate) fn new(conn: Lent, ns: i32, now: Millis, prepared: bool) -> Self {
+    pub(crate) fn new(conn: Lent, lock: Lock, ns: i32, now: Millis, prepared: bool) -> Self {
         Self {
             conn,
+            lock,
             ns,
             now,
             prepared,
             marks: Marks::default(),
-            delayed: false,
-            recorded: None,
-            pauses: None,
-            jobs: BTreeMap::new(),
-            job_ids: HashMap::new(),
-            no_jobs: HashSet::new(),
-            renamed: None,
-            dirty_jobs: BTreeSet::new(),
+            writes: Writes::default(),
             runs: BTreeMap::new(),
             tallies: BTreeMap::new(),
-            new: Vec::new(),
-            ended: BTreeMap::new(),
+            payloads: HashMap::new(),
+            failures: HashMap::new(),
             dropped: false,
         }
     }
 
-    /// Writes what is still to be written.
-    pub(crate) async fn finish(&mut self) -> Done<()> {
-        self.flush().await?;
-        self.write_tallies().await?;
-        self.write_runs().await?;
-        self.write_jobs().await
-    }
-
-    /// Stores what is to be stored, so that it can be found.
-    pub(crate) async fn flush(&mut self) -> Done<()> {
-        self.write_new().await?;
-        self.write_ended().await
-    }
-
-    /// The next number of the source.
-    pub(crate) async fn number(&mut self) -> Done<Token> {
-        let number: i64 = self.value(sql!("SELECT number_1($1)", self.now.0)).await?;
-        Ok(Token(number.cast_unsigned()))
-    }
-
-    /// The number of a namespace; one that nobody has used yet gets one.
-    pub(crate) async fn namespace_id(&mut self, name: &str) -> Done<i32> {
-        let find = "SELECT id FROM namespace WHERE name = $1";
-        if let Some(row) = self.one(sql!(find, name)).await? {
-            return Ok(row.try_get(0)?);
-        }
-        self.execute(sql!("INSERT INTO namespace (name) VALUES ($1) ON CONFLICT DO NOTHING", name)).await?;
-        self.value(sql!(find, name)).await
-    }
-
-    /// Runs a statement, and says how many rows it has changed.
-    pub(crate) async fn execute(&mut self, statement: Statement<'_>) -> Done<u64> {
-        let prepared = self.prepared;
-        let done = statement.persistent(prepared).execute(self.conn.get()?).await?;
-        Ok(done.rows_affected())
-    }
-
-    /// The first row.
-    pub(crate) async fn one(&mut self, statement: Statement<'_>) -> Done<Option<PgRow>> {
-        let prepared = self.prepared;
-        Ok(statement.persistent(prepared).fetch_optional(self.conn.get()?).await?)
-    }
-
-    /// All rows.
-    pub(crate) async fn all(&mut self, statement: Statement<'_>) -> Done<Vec<PgRow>> {
+    /// Runs a statement, and returns its rows.
+    pub(crate) async fn rows(&mut self, statement: Statement<'_>) -> Done<Vec<PgRow>> {
         let prepared = self.prepared;
         Ok(statement.persistent(prepared).fetch_all(self.conn.get()?).await?)
     }
 
-    /// The first column of the first row.
-    pub(crate) async fn value<T>(&mut self, statement: Statement<'_>) -> Done<T>
-    where
-        T: for<'r> Decode<'r, Postgres> + Type<Postgres>,
-    {
-        let row = self.one(statement).await?.ok_or(Fault::Missing("a row that is always there"))?;
-        Ok(row.try_get(0)?)
+    /// Loads facts; runs, payloads and failures among them are kept here.
+    pub(crate) async fn load(&mut self, statement: Statement<'_>) -> Done<Facts> {
+        let mut facts = Facts::of(&self.rows(statement).await?)?;
+        for run in OfRun::all(&mut facts) {
+            self.runs.insert(run.run.id, run);
+        }
+        for fact in facts.take("body") {
+            if let (Some(id), Some(items)) = (fact.read(), fact.items) {
+                self.payloads.insert(id, items);
+            }
+        }
+        for row in facts.read::<FailureRow>("failure") {
+            self.failures.entry((row.number, row.item)).or_default().push(row.failure);
+        }
+        Ok(facts)
     }
 
-    /// The first column of all rows.
-    pub(crate) async fn values<T>(&mut self, statement: Statement<'_>) -> Done<Vec<T>>
-    where
-        T: for<'r> Decode<'r, Postgres> + Type<Postgres>,
-    {
-        self.all(statement).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    /// What is to be written, in the form in which it is sent; `None` if nothing is.
+    pub(crate) fn sent(&mut self) -> Done<Option<(String, Vec<Vec<u8>>)>> {
+        for (id, counted) in std::mem::take(&mut self.tallies) {
+            match self.runs.get_mut(&id) {
+                Some(of) => {
+                    of.run.add(counted);
+                    of.changed = true;
+                }
+                None if counted.is_empty() => {}
+                None => self.writes.tallies.push(tally(id, &counted)?),
+            }
+        }
+        for of in self.runs.values().filter(|of| of.changed) {
+            self.marks.runs += u64::from(of.write(&mut self.writes)?);
+        }
+        std::mem::take(&mut self.writes).sent()
     }
 
-    /// Whether there is a row.
-    pub(crate) async fn is_any(&mut self, statement: Statement<'_>) -> Done<bool> {
-        Ok(self.one(statement).await?.is_some())
+    /// Writes all that was decided. Returns the runs that have ended by it.
+    pub(crate) async fn write(&mut self) -> Done<Vec<RunId>> {
+        let known = self.over();
+        let Some((text, blobs)) = self.sent()? else { return Ok(known) };
+        let mut facts = self.load(sql!(WRITE, self.ns, self.now.0, text, blobs)).await?;
+        Ok(self.ended(&mut facts, known))
+    }
+
+    /// Runs that are held and have ended.
+    pub(crate) fn over(&self) -> Vec<RunId> {
+        let mut over = Vec::new();
+        for (id, of) in &self.runs {
+            let counts = self.tallies.get(id);
+            let mut run = of.run.clone();
+            counts.cloned().into_iter().for_each(|tally| run.add(tally));
+            if run.has_ended() {
+                over.push(*id);
+            }
+        }
+        over
+    }
+
+    /// Those and the runs that have ended by what was written.
+    pub(crate) fn ended(&mut self, facts: &mut Facts, known: Vec<RunId>) -> Vec<RunId> {
+        let mut ended = known;
+        self.marks.runs += facts.take("trailing").len() as u64;
+        for id in facts.read::<u64>("over") {
+            self.marks.runs += 1;
+            ended.push(RunId::new(id));
+        }
+        ended.sort_unstable();
+        ended.dedup();
+        ended
+    }
+
+    /// Stores items: ready, or waiting for their time.
+    pub(crate) fn store(&mut self, job: i64, piece: &Piece) -> Done<()> {
+        self.marks.work += 1;
+        if piece.header.due > self.now {
+            self.writes.delayed(job, piece)
+        } else {
+            self.writes.ready(job, piece)
+        }
+    }
+
+    /// Drops what a store has put somewhere in one piece; it is deleted little by little.
+    pub(crate) fn drop_line(&mut self, line: i64) {
+        self.writes.dropped.push(line);
+        self.dropped = true;
+    }
+
+    /// Stores a ready chunk as it is.
+    pub(crate) async fn plant(&mut self, chunk: &jobs_core::Chunk) -> Done<()> {
+        let names = vec![chunk.header.job.to_string()];
+        let load = sql!("SELECT * FROM jobs_2($1, $2, $2, NULL, false, $3)", self.ns, names, self.now.0);
+        let mut jobs = Jobs::of(&mut self.load(load).await?);
+        let job = jobs.make(&chunk.header.job)?.id;
+        jobs.write(&mut self.writes)?;
+        for piece in self.pieces(&chunk.header, &[&chunk.body])? {
+            self.store(job, &piece)?;
+        }
+        self.write().await?;
+        Ok(())
+    }
+
+    /// A run that is held.
+    pub(crate) fn run(&mut self, id: RunId) -> Option<&mut OfRun> {
+        self.runs.get_mut(&id)
+    }
+
+    /// The number of a namespace; one that nobody has used yet gets one.
+    pub(crate) async fn namespace_id(&mut self, name: &str) -> Done<i32> {
+        use sqlx::Row;
+        let find = "SELECT id FROM namespace WHERE name = $1";
+        if let Some(row) = self.rows(sql!(find, name)).await?.pop() {
+            return Ok(row.try_get(0)?);
+        }
+        self.rows(sql!("INSERT INTO namespace (name) VALUES ($1) ON CONFLICT DO NOTHING", name)).await?;
+        let row = self.rows(sql!(find, name)).await?.pop();
+        Ok(row.ok_or(Fault::Missing("a namespace that was just made"))?.try_get(0)?)
     }
 }
 
-/// A number of the source, or one that was cast for Postgres, which has no unsigned ones.
-pub(crate) fn unsigned(row: &PgRow, column: &str) -> Done<u64> {
-    Ok(row.try_get::<i64, _>(column)?.cast_unsigned())
-}
-
-/// A count of items.
-pub(crate) fn count(row: &PgRow, column: &str) -> Done<u32> {
-    Ok(row.try_get::<i32, _>(column)?.cast_unsigned())
+#[derive(serde::Deserialize)]
+struct FailureRow {
+    number: i64,
+    item: i64,
+    failure: String,
 }
 
 /// A limit as Postgres takes it.

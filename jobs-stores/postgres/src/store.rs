@@ -3,20 +3,16 @@
 use std::sync::Arc;
 
 use jobs_core::{
-    Append, Appended, Attach, Attached, Beat, Cell, Completion, DeadFilter, DeadItem, Fire, Firing, ItemId,
-    ItemInfo, JobRecord, Pass, Passing, Pulse, PutCell, Reaped, Requeue, Requeued, RunFilter, RunId,
-    RunReport, SessionId, SessionRecord, Settle, Settled, Store, StoreError, StoreResult, TickInfo, Wakeups,
-    Want,
+    Append, Appended, Attach, Attached, Beat, Cancellation, Cell, Complete, Completion, DeadFilter, DeadItem,
+    Fire, Firing, ItemId, ItemInfo, JobRecord, Pass, Passing, Pruned, Pulse, PutCell, Reaped, Requeue,
+    Requeued, RunFilter, RunId, RunReport, SessionId, SessionRecord, Settle, Settled, Store, StoreError,
+    StoreResult, TickInfo, Wakeups, Want,
 };
-use sqlx::{
-    ConnectOptions, PgPool,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
+use sqlx::{ConnectOptions, PgPool, postgres::PgPoolOptions};
 
 use crate::{
     calling::{Shared, Work},
     connection::{self, Lock, Preamble, key},
-    fault::{Done, Fault},
     notifying::Notifier,
     options::{NAMESPACE, Pooler, PostgresOptions, Settings, location},
     schema,
@@ -99,7 +95,7 @@ impl PostgresStore {
     async fn on(pool: PgPool, settings: Settings, preamble: Preamble) -> Result<Self, StoreError> {
         let connect = pool.connect_options();
         let location = format!("{} (schema {})", location(&connect), settings.schema);
-        prepare(&connect, &settings, &location).await.map_err(|fault| fault.told(&location))?;
+        schema::prepare_at(&connect, &settings, &location).await.map_err(|fault| fault.told(&location))?;
         let spaces = Arc::<Spaces>::default();
         let space = spaces.of(settings.namespace.as_deref().unwrap_or(NAMESPACE));
         let offset = settings.offset;
@@ -129,12 +125,7 @@ impl PostgresStore {
     /// Stores a ready chunk as it is: the door of the conformance suite for a chunk of a newer format.
     #[doc(hidden)]
     pub fn plant(&self, chunk: jobs_core::Chunk) -> StoreResult<'static, ()> {
-        self.call(Lock::Shared, chunk, |step, chunk| {
-            Box::pin(async move {
-                let job = step.job_id(&chunk.header.job).await?;
-                step.store_new(job, &chunk.header, std::slice::from_ref(&chunk.body)).await
-            })
-        })
+        self.call(Lock::Shared, chunk, |step, chunk| Box::pin(async move { step.plant(chunk).await }))
     }
 
     fn call<A, T>(&self, lock: Lock, given: A, work: Work<A, T>) -> StoreResult<'static, T>
@@ -150,16 +141,6 @@ fn shared_sessions(settings: &Settings) -> Preamble {
     Preamble::of_shared_sessions(&connection::settings(&settings.schema, settings.deadline))
 }
 
-/// Brings the schema to the newest version, on a connection of its own.
-async fn prepare(connect: &PgConnectOptions, settings: &Settings, location: &str) -> Done<()> {
-    let late = |_| Fault::Late(settings.deadline.as_millis());
-    let mut conn = tokio::time::timeout(settings.deadline, connect.connect()).await.map_err(late)??;
-    schema::prepare(&mut conn, &settings.schema, location).await?;
-    // What is left of the session goes with the connection.
-    drop(conn);
-    Ok(())
-}
-
 /// Calls a method of a step.
 macro_rules! call {
     ($self:ident, $lock:expr, $given:expr, |$step:ident, $args:pat_param| $work:expr) => {
@@ -169,11 +150,11 @@ macro_rules! call {
 
 impl Store for PostgresStore {
     fn attach(&self, attach: Attach) -> StoreResult<'_, Attached> {
-        call!(self, Lock::Alone, attach, |step, attach| step.attach(attach))
+        call!(self, Lock::Shared, attach, |step, attach| step.attach(attach))
     }
 
-    fn detach(&self, session: SessionId) -> StoreResult<'_, ()> {
-        call!(self, Lock::Alone, session, |step, session| step.detach(*session))
+    fn detach(&self, session: SessionId) -> StoreResult<'_, bool> {
+        call!(self, Lock::Shared, session, |step, session| step.detach(*session))
     }
 
     fn beat(&self, beat: Beat) -> StoreResult<'_, Pulse> {
@@ -201,36 +182,30 @@ impl Store for PostgresStore {
         call!(self, Lock::Keyed(lane), settle, |step, settle| step.settle(settle))
     }
 
-    fn complete(&self, run: RunId, finish: bool) -> StoreResult<'_, Completion> {
-        call!(self, Lock::Shared, (run, finish), |step, (run, finish)| step.complete(*run, *finish))
+    fn complete(&self, runs: Vec<Complete>) -> StoreResult<'_, Vec<Completion>> {
+        call!(self, Lock::Shared, runs, |step, runs| step.complete(runs))
     }
 
-    fn cancel(&self, run: RunId) -> StoreResult<'_, Option<bool>> {
-        call!(self, Lock::Alone, run, |step, run| step.cancel(*run))
+    fn cancel(&self, run: RunId) -> StoreResult<'_, Cancellation> {
+        call!(self, Lock::Shared, run, |step, run| step.cancel(*run))
     }
 
     fn requeue(&self, requeue: Requeue) -> StoreResult<'_, Option<Requeued>> {
-        call!(self, Lock::Alone, requeue, |step, requeue| step.requeue(requeue))
+        call!(self, Lock::Shared, requeue, |step, requeue| step.requeue(requeue))
     }
 
     fn discard(&self, request: u64, items: Vec<ItemId>) -> StoreResult<'_, u64> {
-        call!(self, Lock::Alone, (request, items), |step, (request, items)| step.discard(*request, items))
+        let answer = key(&[b"discard", self.space.name.as_bytes(), &request.to_le_bytes()]);
+        let given = (request, items);
+        call!(self, Lock::Keyed(answer), given, |step, (request, items)| step.discard(*request, items))
     }
 
     fn reap(&self, session: SessionId) -> StoreResult<'_, Reaped> {
-        // Nearly always there is nothing to reap; who only looks holds nobody up.
-        let look = call!(self, Lock::Shared, session, |step, session| step.is_anything_to_reap(*session));
-        Box::pin(async move {
-            let looked = look.await?;
-            if !looked.value {
-                return Ok(looked.map(|_| Reaped::default()));
-            }
-            call!(self, Lock::Alone, session, |step, session| step.reap(*session)).await
-        })
+        call!(self, Lock::Shared, session, |step, session| step.reap(*session))
     }
 
-    fn prune(&self, limit: usize) -> StoreResult<'_, usize> {
-        call!(self, Lock::Alone, limit, |step, limit| step.prune(*limit))
+    fn prune(&self, limit: usize) -> StoreResult<'_, Pruned> {
+        call!(self, Lock::Shared, limit, |step, limit| step.prune(*limit))
     }
 
     fn completable(&self, limit: usize) -> StoreResult<'_, Vec<RunId>> {
@@ -246,9 +221,8 @@ impl Store for PostgresStore {
     }
 
     fn put_if(&self, name: &str, expected: u64, put: PutCell) -> StoreResult<'_, Result<u64, Option<Cell>>> {
-        let cell = key(&[self.space.name.as_bytes(), name.as_bytes()]);
         let given = (name.to_owned(), expected, put);
-        call!(self, Lock::Keyed(cell), given, |step, (name, expected, put)| step.put_if(name, *expected, put))
+        call!(self, Lock::Shared, given, |step, (name, expected, put)| step.put_if(name, *expected, put))
     }
 
     fn jobs(&self) -> StoreResult<'_, Vec<JobRecord>> {

@@ -8,8 +8,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use common::{LEASE, attach, connect, done, filled, settle, start};
 use jobs_core::{
-    Beat, DeadFilter, End, Failure, FailureKind, Millis, PutCell, Requeue, RunFilter, SessionId, Settlement,
-    Store, Token,
+    Beat, Complete, DeadFilter, End, Failure, FailureKind, Millis, PutCell, Requeue, RunFilter, SessionId,
+    Settlement, Store, Token,
 };
 use jobs_postgres::PostgresStore;
 use servers::postgres::Server;
@@ -30,8 +30,8 @@ async fn live(store: &PostgresStore) {
     let run = filled(store, 1, 1, 5_000).await;
     let leases = settle(store, 1, 1, Vec::new(), 3_300).await.unwrap();
     let ends = [
-        End::Retry { at: Millis(0), failure: failure() },
-        End::Retry { at: Millis(i64::MAX / 4), failure: failure() },
+        End::retry(Millis(0), Millis(0), failure()),
+        End::retry(Millis(i64::MAX / 4), Millis(0), failure()),
         End::Dead(failure()),
         End::Undecodable("no".to_owned()),
         End::Back,
@@ -62,7 +62,7 @@ async fn live(store: &PostgresStore) {
     assert!(later.reap(SessionId(2)).await.unwrap().value.items > 0);
     settle(&later, 2, 1, Vec::new(), 10).await.unwrap();
     store.cancel(run).await.unwrap();
-    store.complete(run, true).await.unwrap();
+    store.complete(vec![Complete { run, finish: true }]).await.unwrap();
     store.completable(10).await.unwrap();
     store.prune(1_000).await.unwrap();
     let put = PutCell { value: Some(1.into()), expires_in: Some(Duration::from_secs(1)), owner: None };

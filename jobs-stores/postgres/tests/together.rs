@@ -12,8 +12,8 @@ use std::{
 
 use common::{JOB, LEASE, done, filled, options, server, unique};
 use jobs_core::{
-    Attach, Cause, Declaration, End, Failure, FailureKind, Fire, Firing, IfBusy, JobWant, Lease, Link,
-    Millis, Node, RunState, SessionId, Settle, Settlement, Store, Trigger, Verdict, Want,
+    Attach, Cause, Complete, Declaration, End, Failure, FailureKind, Fire, Firing, IfBusy, JobWant, Lease,
+    Link, Millis, Node, RunState, SessionId, Settle, Settlement, Store, Trigger, Verdict, Want,
 };
 use jobs_postgres::{PostgresOptions, PostgresStore};
 use servers::proxy::Proxy;
@@ -53,7 +53,7 @@ fn ends(
     let failure = Box::new(Failure::new(FailureKind::Error, "no".to_owned(), Millis(0).timestamp()));
     let header = &lease.chunk.header;
     let is_first = header.attempt == 0;
-    let middle = if is_first { End::Retry { at: Millis(0), failure } } else { End::Done(None) };
+    let middle = if is_first { End::retry(Millis(0), Millis(0), failure) } else { End::Done(None) };
     let parts = [(0, first, End::Done(None)), (first, second, middle), (second, count, End::Back)];
     let mut settlements = Vec::new();
     for (from, to, end) in parts.into_iter().filter(|(from, to, _)| from < to) {
@@ -111,7 +111,7 @@ async fn what_many_lease_and_settle_at_once_is_done_once() {
         let report = stores[1].run(run).await.unwrap().value.unwrap();
         assert_eq!((report.counts.ok, report.counts.total), (ITEMS, ITEMS));
         assert_eq!(report.errors.iter().map(|group| group.count).sum::<u64>(), report.counts.retries);
-        stores[1].complete(run, false).await.unwrap();
+        stores[1].complete(vec![Complete { run, finish: false }]).await.unwrap();
         assert_eq!(stores[0].run(run).await.unwrap().value.unwrap().state, RunState::Succeeded);
     }
     let job = stores[0].job(JOB).await.unwrap().value.unwrap();

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use jobs_core::{
-    Appended, Attached, Cell, Completion, Firing, Header, ItemInfo, Passing, Pulse, Requeued, RunId, Settled,
+    Ahead, Appended, Attached, Cancellation, Cell, Completion, Firing, Header, ItemInfo, Passing, Pruned,
+    Pulse, Requeued, RunId, Settled,
 };
 use serde_json::Value;
 
@@ -31,8 +32,11 @@ pub(crate) fn attached(mut of: List) -> Read<Attached> {
     let schedules = of.lists(|mut one| Ok((one.text()?.into(), reports::schedule(one.list()?)?)))?;
     let past = of.lists(|mut one| Ok((one.text()?.into(), one.millis()?)))?;
     let reaped = reports::reaped(of.list()?)?;
-    let others = of.lists(reports::session)?;
-    Ok(Attached { schedules: schedules.into_iter().collect(), past, reaped, others })
+    let others = of.list()?.readable(reports::session)?;
+    let ahead = of.lists(|mut one| {
+        Ok(Ahead { schedule: one.text()?.into(), cursor: one.millis()?, set_back: one.flag()? })
+    })?;
+    Ok(Attached { schedules: schedules.into_iter().collect(), past, reaped, others, ahead })
 }
 
 pub(crate) fn pulse(mut of: List) -> Read<Pulse> {
@@ -40,7 +44,7 @@ pub(crate) fn pulse(mut of: List) -> Read<Pulse> {
         return Ok(Pulse::default());
     }
     let (lost, cancelled) = (of.each(List::token)?, of.each(List::run_id)?);
-    let paused = of.lists(|mut pause| Ok((pause.text()?, note(&pause.json()?))))?;
+    let paused = of.lists(|mut pause| Ok((pause.text()?, note(&pause.json().unwrap_or_default()))))?;
     Ok(Pulse { alive: true, lost, cancelled, paused })
 }
 
@@ -58,7 +62,7 @@ pub(crate) fn firing(mut of: List) -> Read<Firing> {
         }
         "already" => Ok(Firing::Already(reports::schedule(of.list()?)?)),
         "busy" => Ok(Firing::Busy { run: of.run_id()? }),
-        "paused" => Ok(Firing::Paused { note: note(&of.json()?) }),
+        "paused" => Ok(Firing::Paused { note: note(&of.json().unwrap_or_default()) }),
         "not yet" => Ok(Firing::NotYet { wait: Duration::from_millis(of.number()?) }),
         "stale" => Ok(Firing::Stale),
         other => strange(other),
@@ -86,7 +90,7 @@ pub(crate) fn appended(mut of: List) -> Read<Appended> {
 
 pub(crate) fn settled(mut of: List) -> Read<Settled> {
     Ok(Settled {
-        leases: of.lists(lease)?,
+        leases: of.list()?.readable(lease)?,
         lost: of.each(List::token)?,
         ended: of.each(List::run_id)?,
         next_due: of.maybe_millis()?,
@@ -103,13 +107,17 @@ pub(crate) fn completion(mut of: List) -> Read<Completion> {
     }
 }
 
-pub(crate) fn cancelled(mut of: List) -> Read<Option<bool>> {
+pub(crate) fn cancelled(mut of: List) -> Read<Cancellation> {
     match &*of.text()? {
-        "cancelled" => Ok(Some(true)),
-        "over" => Ok(Some(false)),
-        "none" => Ok(None),
+        "cancelled" => Ok(Cancellation::Cancelled { more: of.flag()? }),
+        "over" => Ok(Cancellation::Over),
+        "none" => Ok(Cancellation::Unknown),
         other => strange(other),
     }
+}
+
+pub(crate) fn pruned(mut of: List) -> Read<Pruned> {
+    Ok(Pruned { removed: of.number::<u64>()? as usize, more: of.flag()? })
 }
 
 pub(crate) fn grave(mut of: List) -> Read<Grave> {
@@ -157,10 +165,13 @@ pub(crate) fn put(mut of: List) -> Read<Result<u64, Option<Cell>>> {
     }
 }
 
-/// The items of a run, of each kind in the order of the run.
-pub(crate) fn items(mut of: List, limit: usize) -> Read<Vec<ItemInfo>> {
-    let mut shown: Vec<ItemInfo> = of.each_list(reports::items)?.into_iter().flatten().collect();
-    shown.sort_by_key(|item| (reports::place_of(&item.state), item.stage, item.id));
-    shown.truncate(limit);
-    Ok(shown)
+/// The next place and the mark in it, and a page of items.
+pub(crate) type ItemPage = (Option<(u64, String)>, Vec<ItemInfo>);
+
+/// A page of the items of a run.
+pub(crate) fn items(mut of: List) -> Read<ItemPage> {
+    let mut next = of.list()?;
+    let next = if next.is_empty() { None } else { Some((next.number()?, next.text()?)) };
+    let items = of.list()?.readable(reports::items)?;
+    Ok((next, items.into_iter().flatten().collect()))
 }

@@ -8,24 +8,93 @@ use crate::wire::Wire;
 /// The oldest version that has what the scripts use, and tells their errors as they are.
 const OLDEST: u32 = 7;
 
-/// Refuses a server that is too old, and warns of one that forgets.
-pub(crate) async fn look(wire: &Wire) -> Result<(), StoreError> {
+/// The longest that a server takes, in bytes, as long as nothing else is known.
+const LONGEST: Limits = Limits { value: 512 << 20, command: 1 << 30 };
+
+/// What a server takes at once, in bytes. Whatever is longer ends the connection, as an outage would.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// One value of a command.
+    value: usize,
+    /// A command in all.
+    command: usize,
+}
+
+impl Limits {
+    /// Says what is too long of values that are to be sent.
+    pub(crate) fn check(self, values: impl Iterator<Item = usize>) -> Result<(), String> {
+        let mut all = 0_usize;
+        for value in values {
+            if value > self.value {
+                let longest = self.value;
+                return Err(format!(
+                    "a value of {value} bytes is longer than the {longest} that the server takes (`proto-max-bulk-len`)"
+                ));
+            }
+            all = all.saturating_add(value);
+        }
+        if all > self.command {
+            let longest = self.command;
+            return Err(format!(
+                "{all} bytes are more than the {longest} that the server takes at once (`client-query-buffer-limit`)"
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        LONGEST
+    }
+}
+
+/// Refuses a server that is too old, warns of one that forgets, and finds out what one takes at once.
+pub(crate) async fn look(wire: &Wire) -> Result<Limits, StoreError> {
     // A user may be forbidden to ask; then nobody knows better.
     if let Ok(info) = wire.command(redis::cmd("INFO").arg("server")).await {
         check_version(&text(&info), &wire.place)?;
     }
-    let wanted = redis::cmd("CONFIG").arg("GET").arg("appendonly").arg("maxmemory-policy").to_owned();
-    match wire.command(&wanted).await {
+    let wanted = ["appendonly", "maxmemory-policy", "proto-max-bulk-len", "client-query-buffer-limit"];
+    match wire.command(redis::cmd("CONFIG").arg("GET").arg(&wanted)).await {
         Ok(settings) => {
-            for (kind, complaint) in complaints(&texts(settings)) {
+            let settings = texts(settings);
+            for (kind, complaint) in complaints(&settings) {
                 notice::warn(kind, format!("{complaint} ({})", wire.place));
             }
+            Ok(limits(&settings))
         }
-        Err(error @ StoreError::Unreachable { .. }) => return Err(error),
+        Err(error @ StoreError::Unreachable { .. }) => Err(error),
         // Hosted servers keep their settings to themselves.
-        Err(_) => {}
+        Err(_) => Ok(LONGEST),
     }
-    Ok(())
+}
+
+/// Whether a server has no room for anything: else it was the value itself that it had no room for.
+pub(crate) async fn is_full(wire: &Wire) -> bool {
+    let info = wire.command(redis::cmd("INFO").arg("memory")).await;
+    let info = info.map(|info| text(&info)).unwrap_or_default();
+    let of = |name: &str| {
+        let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.and_then(|value| value.trim().parse::<u64>().ok())
+    };
+    // What clients have sent is among what is used, and so is the value that was refused.
+    let sent = of("mem_clients_normal").unwrap_or(0);
+    match (of("used_memory"), of("maxmemory")) {
+        (Some(used), Some(most)) => used.saturating_sub(sent) >= most,
+        _ => true,
+    }
+}
+
+fn limits(settings: &[String]) -> Limits {
+    let of = |name: &str, otherwise| {
+        let found = settings.chunks_exact(2).find(|pair| pair[0] == name);
+        found.and_then(|pair| pair[1].parse().ok()).filter(|longest| *longest > 0).unwrap_or(otherwise)
+    };
+    Limits {
+        value: of("proto-max-bulk-len", LONGEST.value),
+        command: of("client-query-buffer-limit", LONGEST.command),
+    }
 }
 
 fn check_version(info: &str, place: &str) -> Result<(), StoreError> {
@@ -92,6 +161,16 @@ mod tests {
         assert_eq!(of(&["maxmemory-policy", "noeviction", "appendonly", "no"]), ["redis-persistence"]);
         assert_eq!(of(&["appendonly", "yes", "maxmemory-policy", "allkeys-lru"]), ["redis-eviction"]);
         assert_eq!(of(&[]), [""; 0], "what is not known is not told of");
+    }
+
+    #[test]
+    fn what_is_longer_than_a_server_takes_is_refused_before_it_is_sent() {
+        let limits =
+            limits(&["proto-max-bulk-len", "10", "client-query-buffer-limit", "25"].map(str::to_owned));
+        assert_eq!(limits.check([10, 10, 5].into_iter()), Ok(()));
+        assert!(limits.check([1, 11].into_iter()).unwrap_err().contains("`proto-max-bulk-len`"));
+        assert!(limits.check([9, 9, 9].into_iter()).unwrap_err().contains("`client-query-buffer-limit`"));
+        assert_eq!(super::limits(&[]), Limits::default());
     }
 
     #[test]

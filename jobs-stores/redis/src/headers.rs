@@ -45,6 +45,8 @@ pub(crate) struct Sent {
     options: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     undecodable: Option<SentUndecodable>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits_since: Option<i64>,
     count: u32,
 }
 
@@ -57,6 +59,15 @@ struct SentUndecodable {
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
+}
+
+/// A stage as the scripts keep it.
+pub(crate) fn stage_number(stage: Stage) -> u8 {
+    match stage {
+        Stage::Fill => 0,
+        Stage::Work => 1,
+        Stage::Finish => 2,
+    }
 }
 
 impl Sent {
@@ -75,11 +86,7 @@ impl Sent {
             tracked: header.tracked,
             trigger: name_of(&header.trigger)?,
             tick: header.tick.map(millis),
-            stage: match header.stage {
-                Stage::Fill => 0,
-                Stage::Work => 1,
-                Stage::Finish => 2,
-            },
+            stage: stage_number(header.stage),
             priority: header.priority,
             due: millis(header.due),
             attempt: header.attempt,
@@ -93,6 +100,7 @@ impl Sent {
             enqueued_at: millis(header.enqueued_at),
             options: options.map(serde_json::to_string).transpose()?,
             undecodable,
+            waits_since: header.waits_since.map(millis),
             count,
         })
     }
@@ -132,6 +140,7 @@ pub(crate) fn chunk(mut of: List) -> Read<Chunk> {
         options: options(&of.text()?)?,
         undecodable: undecodable(of.list()?)?,
         format: of.number()?,
+        waits_since: of.maybe_millis()?,
     };
     let (count, of_run) = (of.number::<u32>()?, of.list()?);
     // What the finish item is given is the report of its run.

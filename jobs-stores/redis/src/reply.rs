@@ -2,9 +2,12 @@
 
 use std::str::FromStr;
 
-use jobs_core::{BoxError, Millis, RunId, SessionId, Token};
+use jobs_core::{BoxError, Millis, RunId, SessionId, Token, notice};
 use redis::Value;
 use serde::de::DeserializeOwned;
+
+/// What a warning of something that cannot be read is counted under.
+pub(crate) const UNREAD: &str = "redis-unread";
 
 /// What reading an answer gives.
 pub(crate) type Read<T> = Result<T, BoxError>;
@@ -43,6 +46,22 @@ impl List {
     /// All that is left, each a list that is read in the same way.
     pub(crate) fn each_list<T>(&mut self, mut read: impl FnMut(Self) -> Read<T>) -> Read<Vec<T>> {
         self.0.by_ref().map(|value| read(Self::of(value)?)).collect()
+    }
+
+    /// All that is left, each a list that is read in the same way. What cannot be read stays where it is and is left out
+    /// here, with a warning: a newer version wrote it, or somebody else.
+    pub(crate) fn readable<T>(&mut self, mut read: impl FnMut(Self) -> Read<T>) -> Read<Vec<T>> {
+        let mut all = Vec::with_capacity(self.0.len());
+        for value in self.0.by_ref() {
+            match Self::of(value).and_then(&mut read) {
+                Ok(one) => all.push(one),
+                Err(error) => notice::warn(
+                    UNREAD,
+                    format_args!("a record of the Redis store cannot be read, and is left as it is: {error}"),
+                ),
+            }
+        }
+        Ok(all)
     }
 
     /// All that is left, each value read in the same way.

@@ -92,16 +92,16 @@ pub(crate) fn failure(mut of: List) -> Read<Failure> {
     Ok(failure)
 }
 
-/// A dead item, behind its number in the order of deaths.
-pub(crate) fn dead(mut of: List) -> Read<(String, DeadItem)> {
-    let number = of.text()?;
+/// A dead item.
+pub(crate) fn dead(mut of: List) -> Read<DeadItem> {
+    let _number = of.text()?;
     let (id, job): (ItemId, _) = (of.text()?.parse()?, of.text()?);
     let run: Option<u64> = of.maybe()?;
     let payload = DeadItem::payload(&trimmed(of.bytes()?));
     let mut dead = DeadItem::new(id, job, payload);
     dead.run = run.map(RunId::new);
     dead.attempts = of.lists(failure)?;
-    Ok((number, dead))
+    Ok(dead)
 }
 
 /// A payload without the line feed that it is stored with.
@@ -123,13 +123,15 @@ pub(crate) fn reaped(mut of: List) -> Read<Reaped> {
             Ok((job, run.map(RunId::new), killed.text()?.parse()?, failure(killed.list()?)?))
         })?,
         ended: of.each(List::run_id)?,
+        more: of.flag()?,
     })
 }
 
 /// A session.
 pub(crate) fn session(mut of: List) -> Read<SessionRecord> {
     let session = of.session()?;
-    let node: Node = of.json()?;
+    // A newer version may say more of it.
+    let node: Node = of.json().unwrap_or_default();
     Ok(SessionRecord { session, node, holds: of.number()?, until: of.millis()? })
 }
 
@@ -141,7 +143,11 @@ pub(crate) fn schedule(mut of: List) -> Read<ScheduleState> {
 /// A job.
 pub(crate) fn job(mut of: List) -> Read<JobRecord> {
     let (name, link, stands) = (of.text()?, of.text()?, of.list()?);
-    let link = if link.is_empty() { Link::new(&*name) } else { serde_json::from_str(&link)? };
+    let link = if link.is_empty() {
+        Link::new(&*name)
+    } else {
+        serde_json::from_str(&link).unwrap_or_else(|_| Link::new(&*name))
+    };
     Ok(JobRecord {
         // It may have been renamed since.
         link: Link { job: name.into(), ..link },
@@ -193,7 +199,7 @@ pub(crate) fn items(mut of: List) -> Read<Vec<ItemInfo>> {
 }
 
 /// In flight, then ready, then those that wait for their time.
-pub(crate) fn place_of(state: &ItemState) -> u8 {
+pub(crate) fn rank_of(state: &ItemState) -> u8 {
     match state {
         ItemState::InFlight { .. } => 0,
         ItemState::Ready => 1,

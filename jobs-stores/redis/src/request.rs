@@ -3,8 +3,8 @@
 use std::{collections::HashMap, sync::Arc};
 
 use jobs_core::{
-    Append, Body, BoxError, Effect, End, Failure, Millis, PutCell, Requeue, RunId, SessionId, Settle,
-    Settlement, Want, requeued_chunks,
+    Append, Body, BoxError, Complete, Effect, End, Failure, Millis, PutCell, Requeue, RunId, SessionId,
+    Settle, Settlement, Want, requeued_chunks,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -43,12 +43,9 @@ struct SentFailure {
     json: String,
 }
 
-fn failure(failure: &Failure) -> Made<SentFailure> {
-    Ok(SentFailure {
-        kind: name_of(&failure.kind)?,
-        message: failure.message.clone(),
-        json: serde_json::to_string(failure)?,
-    })
+fn failure(failure: Failure) -> Made<SentFailure> {
+    let (kind, json) = (name_of(&failure.kind)?, serde_json::to_string(&failure)?);
+    Ok(SentFailure { kind, json, message: failure.message })
 }
 
 /// How an attempt ended.
@@ -56,8 +53,8 @@ fn failure(failure: &Failure) -> Made<SentFailure> {
 #[serde(tag = "kind", rename_all = "lowercase")]
 enum SentEnd {
     Done,
-    Retry { at: i64, failure: SentFailure },
-    Snooze { at: i64 },
+    Retry { at: i64, wait: u64, failure: SentFailure },
+    Snooze { at: i64, wait: u64 },
     Dead { failure: SentFailure },
     Discarded,
     Cancelled,
@@ -67,15 +64,19 @@ enum SentEnd {
 }
 
 fn end(end: &End) -> Made<SentEnd> {
+    let mut end = end.clone();
+    end.cut();
     Ok(match end {
         End::Done(_) => SentEnd::Done,
-        End::Retry { at, failure: why } => SentEnd::Retry { at: millis(*at), failure: failure(why)? },
-        End::Snooze { at } => SentEnd::Snooze { at: millis(*at) },
-        End::Dead(why) => SentEnd::Dead { failure: failure(why)? },
+        End::Retry { at, wait, failure: why } => {
+            SentEnd::Retry { at: millis(at), wait: whole_millis(wait), failure: failure(*why)? }
+        }
+        End::Snooze { at, wait } => SentEnd::Snooze { at: millis(at), wait: whole_millis(wait) },
+        End::Dead(why) => SentEnd::Dead { failure: failure(*why)? },
         End::Discarded(_) => SentEnd::Discarded,
         End::Cancelled => SentEnd::Cancelled,
         End::Expired => SentEnd::Expired,
-        End::Undecodable(message) => SentEnd::Undecodable { message: message.clone() },
+        End::Undecodable(message) => SentEnd::Undecodable { message },
         End::Back => SentEnd::Back,
     })
 }
@@ -189,6 +190,12 @@ pub(crate) fn append(append: &Append) -> SentAppend<'_> {
         cursor: append.page.as_ref().is_some_and(Option::is_some),
         last: append.last,
     }
+}
+
+/// Runs to end.
+pub(crate) fn complete(runs: &[Complete]) -> Value {
+    let sent = runs.iter().map(|one| json!({ "run": one.run.to_string(), "finish": one.finish }));
+    json!({ "runs": sent.collect::<Vec<_>>() })
 }
 
 /// The chunks of a run of dead items, and the bodies that are sent beside them.

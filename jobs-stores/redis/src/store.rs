@@ -3,10 +3,10 @@
 use std::sync::{Arc, OnceLock};
 
 use jobs_core::{
-    Append, Appended, Attach, Attached, Beat, BoxError, Cell, Chunk, Completion, DeadFilter, DeadItem, Fire,
-    Firing, ItemId, ItemInfo, JobRecord, Pass, Passing, Pulse, PutCell, Reaped, Reply, Requeue, Requeued,
-    RunFilter, RunId, RunReport, SessionId, SessionRecord, Settle, Settled, Store, StoreError, StoreResult,
-    TickInfo, Wakeups, Want,
+    Append, Appended, Attach, Attached, Beat, BoxError, Cancellation, Cell, Chunk, Complete, Completion,
+    DeadFilter, DeadItem, Fire, Firing, ItemId, ItemInfo, JobRecord, Pass, Passing, Pruned, Pulse, PutCell,
+    Reaped, Reply, Requeue, Requeued, RunFilter, RunId, RunReport, SessionId, SessionRecord, Settle, Settled,
+    Store, StoreError, StoreResult, TickInfo, Wakeups, Want, notice,
 };
 use redis::{Client, aio::ConnectionManager};
 use serde::Serialize;
@@ -17,7 +17,7 @@ use crate::{
     headers::Sent,
     listening::Listener,
     options::{RedisOptions, is_namespace},
-    reply::{List, Read},
+    reply::{List, Read, UNREAD},
     reports, request,
     script::{self, Script},
     server::{self, Server},
@@ -93,13 +93,16 @@ impl RedisStore {
         client: Option<Client>,
         options: &RedisOptions,
     ) -> Result<Self, StoreError> {
-        let wire = Wire { server, place: options.shown_url(), deadline: options.deadline };
+        let limits = OnceLock::new();
+        let wire = Wire { server, place: options.shown_url(), deadline: options.deadline, limits };
         let spaces = Arc::<Spaces>::default();
         let space = spaces.of(options.checked_namespace()?);
         let shared = Arc::new(Shared { wire, client, spaces, listener: OnceLock::new() });
         let store = Self { shared, space, offset: options.offset };
         store.ask(&script::OPEN, json!({}), nothing).await?;
-        checks::look(&store.shared.wire).await?;
+        let wire = &store.shared.wire;
+        let limits = checks::look(wire).await?;
+        wire.limits.get_or_init(|| limits);
         Ok(store)
     }
 
@@ -128,7 +131,7 @@ impl RedisStore {
     }
 
     /// Sends a request to its script, and tells those who wait what it did if they do not hear it otherwise.
-    fn send<T: Send + 'static>(
+    pub(crate) fn send<T: Send + 'static>(
         &self,
         script: &'static Script,
         request: Result<impl Serialize, BoxError>,
@@ -143,6 +146,11 @@ impl RedisStore {
             let request = request.map_err(StoreError::Backend)?;
             let call = Call { script, key: space.key(), offset, request, blobs, repeatable };
             let answered = shared.wire.run(call, under_way, read).await?;
+            if answered.marks.contains('u') {
+                let place = &shared.wire.place;
+                let text = "holds items that this version cannot read; they are left as they are";
+                notice::warn(UNREAD, format_args!("the namespace `{}` of {place} {text}", space.name));
+            }
             let is_heard = shared.listener.get().is_some_and(|l| l.as_ref().is_some_and(Listener::hears));
             if !answered.marks.is_empty() && !is_heard {
                 space.raise(&answered.marks);
@@ -164,7 +172,7 @@ impl RedisStore {
 }
 
 /// As many as a script is asked for at once: more than a server holds.
-fn bounded(limit: usize) -> usize {
+pub(crate) fn bounded(limit: usize) -> usize {
     limit.min(1 << 30)
 }
 
@@ -177,8 +185,8 @@ impl Store for RedisStore {
         self.send(&script::ATTACH, declaring::attach(&attach), Vec::new(), true, answers::attached)
     }
 
-    fn detach(&self, session: SessionId) -> StoreResult<'_, ()> {
-        self.ask(&script::DETACH, json!({ "session": request::session(session) }), nothing)
+    fn detach(&self, session: SessionId) -> StoreResult<'_, bool> {
+        self.ask(&script::DETACH, json!({ "session": request::session(session) }), |mut of| of.flag())
     }
 
     fn beat(&self, beat: Beat) -> StoreResult<'_, Pulse> {
@@ -206,13 +214,11 @@ impl Store for RedisStore {
         self.send(&script::SETTLE, request::settle(&settle), Vec::new(), true, answers::settled)
     }
 
-    fn complete(&self, run: RunId, finish: bool) -> StoreResult<'_, Completion> {
-        let request = json!({ "run": run.to_string(), "finish": finish });
-        // Done again, it would say that the run was over before, and nobody would say that it is over now.
-        self.send(&script::COMPLETE, Ok(request), Vec::new(), false, answers::completion)
+    fn complete(&self, runs: Vec<Complete>) -> StoreResult<'_, Vec<Completion>> {
+        Box::pin(self.clone().complete_all(runs))
     }
 
-    fn cancel(&self, run: RunId) -> StoreResult<'_, Option<bool>> {
+    fn cancel(&self, run: RunId) -> StoreResult<'_, Cancellation> {
         self.ask(&script::CANCEL, json!({ "run": run.to_string() }), answers::cancelled)
     }
 
@@ -228,19 +234,15 @@ impl Store for RedisStore {
     }
 
     fn discard(&self, request: u64, items: Vec<ItemId>) -> StoreResult<'_, u64> {
-        let items: Vec<String> = items.iter().map(ToString::to_string).collect();
-        let request = json!({ "request": request.to_string(), "items": items });
-        self.ask(&script::DISCARD, request, |mut of| of.number())
+        Box::pin(self.clone().discard_all(request, items))
     }
 
     fn reap(&self, session: SessionId) -> StoreResult<'_, Reaped> {
         self.ask(&script::REAP, json!({ "session": request::session(session) }), reports::reaped)
     }
 
-    fn prune(&self, limit: usize) -> StoreResult<'_, usize> {
-        self.ask(&script::PRUNE, json!({ "limit": bounded(limit) }), |mut of| {
-            of.number::<u64>().map(|n| n as usize)
-        })
+    fn prune(&self, limit: usize) -> StoreResult<'_, Pruned> {
+        self.ask(&script::PRUNE, json!({ "limit": bounded(limit) }), answers::pruned)
     }
 
     fn completable(&self, limit: usize) -> StoreResult<'_, Vec<RunId>> {
@@ -248,12 +250,12 @@ impl Store for RedisStore {
     }
 
     fn get(&self, name: &str) -> StoreResult<'_, Option<Cell>> {
-        let one = |mut of: List| Ok(of.each_list(answers::named_cell)?.pop().map(|(_, cell)| cell));
+        let one = |mut of: List| Ok(of.readable(answers::named_cell)?.pop().map(|(_, cell)| cell));
         self.ask(&script::CELLS_OF, json!({ "name": name }), one)
     }
 
     fn list(&self, prefix: &str) -> StoreResult<'_, Vec<(String, Cell)>> {
-        let all = |mut of: List| of.each_list(answers::named_cell);
+        let all = |mut of: List| of.readable(answers::named_cell);
         self.ask(&script::CELLS_OF, json!({ "prefix": prefix }), all)
     }
 
@@ -264,16 +266,22 @@ impl Store for RedisStore {
     }
 
     fn jobs(&self) -> StoreResult<'_, Vec<JobRecord>> {
-        self.ask(&script::JOBS_OF, json!({}), |mut of| of.each_list(reports::job))
+        Box::pin(self.clone().all_jobs())
     }
 
     fn job(&self, job: &str) -> StoreResult<'_, Option<JobRecord>> {
-        let one = |mut of: List| Ok(of.each_list(reports::job)?.pop());
+        let one = |mut of: List| {
+            let _end = of.text()?;
+            Ok(of.list()?.readable(reports::job)?.pop())
+        };
         self.ask(&script::JOBS_OF, json!({ "name": job }), one)
     }
 
     fn run(&self, run: RunId) -> StoreResult<'_, Option<RunReport>> {
-        let one = |mut of: List| Ok(of.each_list(reports::report)?.pop());
+        let one = |mut of: List| {
+            let _end = of.text()?;
+            Ok(of.list()?.readable(reports::report)?.pop())
+        };
         self.ask(&script::RUNS_OF, json!({ "run": run.to_string() }), one)
     }
 
@@ -282,13 +290,12 @@ impl Store for RedisStore {
     }
 
     fn items(&self, run: RunId, limit: usize) -> StoreResult<'_, Vec<ItemInfo>> {
-        let request = json!({ "run": run.to_string(), "limit": bounded(limit) });
-        self.ask(&script::ITEMS_OF, request, move |of| answers::items(of, limit))
+        Box::pin(self.clone().all_items(run, limit))
     }
 
     fn sessions(&self) -> StoreResult<'_, Vec<SessionRecord>> {
         self.ask(&script::SESSIONS_OF, json!({}), |mut of| {
-            let mut records = of.each_list(reports::session)?;
+            let mut records = of.readable(reports::session)?;
             records.sort_by(|a, b| (&a.node.name, a.session).cmp(&(&b.node.name, b.session)));
             Ok(records)
         })
@@ -296,7 +303,7 @@ impl Store for RedisStore {
 
     fn ticks(&self, schedule: &str, limit: usize) -> StoreResult<'_, Vec<TickInfo>> {
         let request = json!({ "schedule": schedule, "limit": bounded(limit) });
-        self.ask(&script::TICKS_OF, request, |mut of| of.each_list(reports::verdict))
+        self.ask(&script::TICKS_OF, request, |mut of| of.readable(reports::verdict))
     }
 
     fn dead(&self, filter: DeadFilter) -> StoreResult<'_, Vec<DeadItem>> {

@@ -1,12 +1,13 @@
 //! One operation: a command, its answer, and how long that may take.
 
-use std::time::Duration;
+use std::{sync::OnceLock, time::Duration};
 
 use jobs_core::{BoxError, Millis, Reply, StoreError};
 use redis::{Cmd, RedisError, RedisResult, Value};
 use tokio::time::timeout;
 
 use crate::{
+    checks::{self, Limits},
     fault,
     reply::{List, Read},
     script::Script,
@@ -20,6 +21,8 @@ pub(crate) struct Wire {
     /// The server as it may be shown.
     pub(crate) place: String,
     pub(crate) deadline: Duration,
+    /// What the server takes at once; until that is known, what servers take as a rule.
+    pub(crate) limits: OnceLock<Limits>,
 }
 
 /// What is sent to a script.
@@ -42,7 +45,15 @@ pub(crate) struct Answered<T> {
     pub(crate) marks: String,
 }
 
+/// A call of so many bytes may be what a server has no room for, while it has room for others.
+const LARGE: usize = 1 << 20;
+
 impl Call {
+    /// The lengths of what is sent.
+    fn lengths(&self) -> impl Iterator<Item = usize> {
+        std::iter::once(self.request.len()).chain(self.blobs.iter().map(Vec::len))
+    }
+
     fn command(&self, name: &str, script: &str) -> Cmd {
         let mut command = redis::cmd(name);
         command.arg(script).arg(1).arg(&self.key).arg(self.offset).arg(&self.request);
@@ -62,7 +73,15 @@ impl Wire {
         read: impl FnOnce(List) -> Read<T>,
     ) -> Result<Answered<T>, StoreError> {
         let _under_way = under_way;
-        let answer = self.within_deadline(self.eval(&call)).await;
+        let limits = self.limits.get().copied().unwrap_or_default();
+        limits.check(call.lengths()).map_err(|error| self.refused(&error))?;
+        let mut answer = self.within_deadline(self.eval(&call)).await;
+        if let Err(StoreError::Full { message }) = &answer
+            && call.lengths().sum::<usize>() >= LARGE
+            && !checks::is_full(self).await
+        {
+            answer = Err(self.refused(&format!("{message}; it has room for smaller ones")));
+        }
         let unreadable = |error: BoxError| StoreError::Backend(format!("{}: {error}", self.place).into());
         let answered = |value| {
             let mut answer = List::of(value)?;
@@ -70,6 +89,10 @@ impl Wire {
             Ok(Answered { reply: Reply { now, value: read(answer.list()?)? }, marks })
         };
         answered(answer?).map_err(unreadable)
+    }
+
+    fn refused(&self, why: &str) -> StoreError {
+        StoreError::Refused { message: format!("{}: {why}", self.place) }
     }
 
     /// Does one command that is no script.

@@ -6,8 +6,8 @@ mod common;
 
 use common::{all, ask, attach, done, filled, fire, numbers, open, server, settle};
 use jobs_core::{
-    Beat, DeadFilter, End, Failure, FailureKind, ItemId, Millis, Requeue, RunId, SessionId, Settle, Store,
-    StoreError, Token, Want,
+    Beat, Cancellation, DeadFilter, End, Failure, FailureKind, ItemId, Millis, Requeue, RunId, SessionId,
+    Settle, Store, StoreError, Token, Want,
 };
 use jobs_redis::RedisStore;
 use servers::redis::Options;
@@ -86,7 +86,7 @@ async fn what_names_nothing_is_found_nowhere() {
     for number in [0, u64::MAX, Token::MAX.0] {
         let run = RunId::new(number);
         assert_eq!(store.run(run).await.unwrap().value, None);
-        assert_eq!(store.cancel(run).await.unwrap().value, None);
+        assert_eq!(store.cancel(run).await.unwrap().value, Cancellation::Unknown);
         assert_eq!(store.items(run, usize::MAX).await.unwrap().value, []);
         let item = ItemId::new(number, u64::MAX);
         assert_eq!(store.discard(number, vec![item]).await.unwrap().value, 0);
@@ -126,9 +126,25 @@ async fn a_time_beyond_all_times_is_kept_as_the_latest() -> Result<(), StoreErro
     attach(&store, 1).await;
     let run = filled(&store, 1, 1, 1).await;
     let leases = settle(&store, 1, 1, Vec::new(), 1).await?;
-    let snoozed = leases.iter().map(|lease| all(lease, End::Snooze { at: Millis::MAX })).collect();
+    let snoozed = leases.iter().map(|lease| all(lease, End::snooze(Millis::MAX, Millis(0)))).collect();
     settle(&store, 1, 2, snoozed, 1).await?;
     assert_eq!(store.job(common::JOB).await?.value.unwrap().delayed, 1);
     assert_eq!(store.items(run, 1).await?.value.len(), 1);
     Ok(())
+}
+
+#[tokio::test]
+async fn a_step_takes_no_more_numbers_than_it_uses() {
+    let server = server(Options::new());
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    // Ahead of the clock, so that each number is the one after the last.
+    let ahead = Token::MAX.0 / 2;
+    let _: i64 = ask(&server.url(), &["HSET", "{jobs}:meta", "last", &ahead.to_string()]);
+    let mut versions = Vec::new();
+    for name in ["a", "b", "c"] {
+        let put = jobs_core::PutCell { value: Some(1.into()), ..Default::default() };
+        versions.push(store.put_if(name, 0, put).await.unwrap().value.unwrap());
+    }
+    // So numbers are never ahead of the clock: a server whose last number is lost with a failover goes on from its clock.
+    assert_eq!(versions, [ahead + 1, ahead + 2, ahead + 3]);
 }

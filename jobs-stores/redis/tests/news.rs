@@ -91,3 +91,26 @@ async fn a_store_that_cannot_listen_tells_those_who_wait_what_it_does_itself() {
     let same = RedisStore::connect(&mail).await.unwrap();
     assert_eq!(same.sessions().await.unwrap().value.len(), 1, "it is the same namespace");
 }
+
+#[tokio::test]
+async fn a_cell_that_steers_nothing_makes_no_node_look() {
+    let server = server(Options::new());
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let lent = RedisStore::over(
+        redis::Client::open(server.url()).unwrap().get_connection_manager().await.unwrap(),
+        RedisOptions::lent(),
+    )
+    .await
+    .unwrap();
+    let wakeups = lent.wakeups();
+    let value = |value: i32| PutCell { value: Some(value.into()), ..PutCell::default() };
+    let before = wakeups.marks().control;
+    let version = lent.put_if("progress/a", 0, value(1)).await.unwrap().value.unwrap();
+    lent.put_if("progress/a", version, PutCell::default()).await.unwrap().value.unwrap();
+    assert_eq!(wakeups.marks().control, before, "neither a write nor a removal is told");
+    let version = lent.put_if("pause/a.*", 0, value(1)).await.unwrap().value.unwrap();
+    assert_eq!(wakeups.marks().control, before + 1, "a pause is");
+    lent.put_if("pause/a.*", version, PutCell::default()).await.unwrap().value.unwrap();
+    assert_eq!(wakeups.marks().control, before + 2, "and so is its end");
+    assert!(store.list("").await.unwrap().value.is_empty());
+}

@@ -54,7 +54,7 @@ async fn scattered(store: &RedisStore, job: &str, n: u64) -> (RunId, Lease) {
     let later = now + Duration::from_secs(60);
     let ends = [
         (0, 10, End::Done(None)),
-        (10, 20, End::Retry { at: later, failure: failure() }),
+        (10, 20, End::retry(later, jobs_core::Millis(0), failure())),
         (20, 30, End::Dead(failure())),
         (30, 40, End::Back),
     ];
@@ -115,7 +115,12 @@ async fn all_of_both_is_worked_off_under_the_new_name() {
     }
     assert_eq!(handled, 2 * (ITEMS - 80));
     for (run, _) in &runs {
-        let completion = later.complete(*run, false).await.unwrap().value;
+        let completion = later
+            .complete(vec![jobs_core::Complete { run: *run, finish: false }])
+            .await
+            .unwrap()
+            .value
+            .remove(0);
         let Completion::Completed(report) = completion else { panic!("{completion:?}") };
         assert_eq!((report.counts.ok, report.counts.dead, report.counts.retries), (ITEMS - 10, 10, 10));
     }
@@ -132,7 +137,7 @@ async fn all_of_both_is_worked_off_under_the_new_name() {
 async fn a_run_of_the_former_name_is_cancelled_whole() {
     let (_place, store, runs) = renamed().await;
     let (run, lease) = &runs[0];
-    assert_eq!(store.cancel(*run).await.unwrap().value, Some(true));
+    assert_eq!(store.cancel(*run).await.unwrap().value, jobs_core::Cancellation::Cancelled { more: false });
     settle(&store, 1, 9, vec![Settlement { from: 40, ..done(lease) }], OLD, 0).await;
     let counts = store.run(*run).await.unwrap().value.unwrap().counts;
     assert_eq!((counts.ok, counts.dead, counts.cancelled), (70, 10, ITEMS - 80));

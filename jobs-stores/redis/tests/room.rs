@@ -7,7 +7,10 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::{all, append, ask, attach, done, filled, fire, server, settle};
-use jobs_core::{Beat, Completion, DeadFilter, End, Failure, FailureKind, Millis, RunId, SessionId, Store};
+use jobs_core::{
+    Beat, Cancellation, Complete, Completion, DeadFilter, End, Failure, FailureKind, Millis, RunId,
+    SessionId, Store,
+};
 use jobs_redis::RedisStore;
 use servers::redis::{Options, Server};
 
@@ -22,8 +25,10 @@ fn kinds(server: &Server) -> BTreeMap<String, usize> {
     kinds
 }
 
+const CANCELLED: Cancellation = Cancellation::Cancelled { more: false };
+
 async fn complete(store: &RedisStore, run: RunId) {
-    let completion = store.complete(run, false).await.unwrap().value;
+    let completion = store.complete(vec![Complete { run, finish: false }]).await.unwrap().value.remove(0);
     assert!(matches!(completion, Completion::Completed(_)), "{completion:?}");
 }
 
@@ -55,7 +60,7 @@ async fn a_run_that_is_over_leaves_its_record_alone() {
         for lease in &leases {
             // Some fail at first, some come back, the others are done.
             let end = match lease.chunk.header.attempt {
-                0 if n == 1 => End::Retry { at: now, failure: failure(now) },
+                0 if n == 1 => End::retry(now, now, failure(now)),
                 _ if n == 2 => End::Back,
                 _ => End::Done(None),
             };
@@ -84,7 +89,7 @@ async fn what_was_dropped_is_deleted_little_by_little() {
     assert_eq!(kinds(&server)["b"], 600);
     // Some of it is in flight when it is cancelled.
     let leases = settle(&store, 1, 1, Vec::new(), 10).await.unwrap();
-    assert_eq!(store.cancel(cancelled).await.unwrap().value, Some(true));
+    assert_eq!(store.cancel(cancelled).await.unwrap().value, CANCELLED);
     let now = store.get("").await.unwrap().now;
     let failed = all(&fill, End::Dead(failure(now)));
     settle(&store, 1, 2, vec![failed], 0).await.unwrap();
@@ -109,13 +114,13 @@ async fn what_waits_of_a_cancelled_run_ends_in_one_small_step_and_is_deleted_lit
     let now = store.get("").await.unwrap().now;
     let (token, at) = (leases[0].token, now + std::time::Duration::from_secs(3_600));
     let each = (0..ITEMS).map(|from| {
-        let end = if from % 2 == 0 { End::Retry { at, failure: failure(now) } } else { End::Snooze { at } };
+        let end = if from % 2 == 0 { End::retry(at, now, failure(now)) } else { End::snooze(at, now) };
         jobs_core::Settlement { token, from, to: from + 1, end }
     });
     settle(&store, 1, 2, each.collect(), 0).await.unwrap();
     let job = |store: RedisStore| async move { store.job(common::JOB).await.unwrap().value.unwrap() };
     assert_eq!(job(store.clone()).await.delayed, u64::from(ITEMS));
-    assert_eq!(store.cancel(run).await.unwrap().value, Some(true));
+    assert_eq!(store.cancel(run).await.unwrap().value, CANCELLED);
     let counts = store.run(run).await.unwrap().value.unwrap().counts;
     assert_eq!((counts.total, counts.cancelled), (ITEMS.into(), ITEMS.into()));
     assert_eq!(job(store.clone()).await.open(), 0);

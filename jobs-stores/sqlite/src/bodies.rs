@@ -5,7 +5,10 @@ use std::collections::{HashMap, VecDeque};
 use jobs_core::{Body, Header};
 use rusqlite::{Connection, OptionalExtension};
 
-use crate::fault::Done;
+use crate::{
+    fault::Done,
+    rows::{parsed, text},
+};
 
 /// So many bytes of bodies are remembered.
 const KEPT: usize = 16 * 1024 * 1024;
@@ -18,8 +21,19 @@ pub(crate) struct Bodies {
     bytes: usize,
 }
 
+/// What is found of a record.
+#[derive(Debug)]
+pub(crate) enum Found<T> {
+    There(T),
+    /// It is gone.
+    Missing,
+    /// This version cannot read it.
+    Unreadable,
+}
+
 struct Known {
-    header: Header,
+    /// None if this version cannot read it.
+    header: Option<Header>,
     whole: Body,
     /// What is left behind the last slice: slices follow one another as a rule.
     rest: Body,
@@ -30,16 +44,24 @@ impl Bodies {
     /// Stores a body, and remembers it as long as there is room: what is leased first was written first.
     pub(crate) fn insert(&mut self, conn: &Connection, id: i64, header: &Header, body: &Body) -> Done<()> {
         let json = serde_json::to_string(header)?;
-        conn.prepare_cached("INSERT INTO body VALUES (?1, ?2, ?3)")?.execute((id, json, body.as_bytes()))?;
+        conn.prepare_cached("INSERT INTO body (id, header, items) VALUES (?1, ?2, ?3)")?.execute((
+            id,
+            json,
+            body.as_bytes(),
+        ))?;
         if self.bytes + body.as_bytes().len() <= KEPT / 2 {
-            self.know(id, header.clone(), body.clone());
+            self.know(id, Some(header.clone()), body.clone());
         }
         Ok(())
     }
 
     /// The header that was stored with a body.
-    pub(crate) fn header(&mut self, conn: &Connection, id: i64) -> Done<Option<Header>> {
-        Ok(if self.load(conn, id)? { self.known.get(&id).map(|known| known.header.clone()) } else { None })
+    pub(crate) fn header(&mut self, conn: &Connection, id: i64) -> Done<Found<Header>> {
+        if !self.load(conn, id)? {
+            return Ok(Found::Missing);
+        }
+        let header = self.known.get(&id).and_then(|known| known.header.clone());
+        Ok(header.map_or(Found::Unreadable, Found::There))
     }
 
     /// `n` items of a body from `at` on.
@@ -64,13 +86,13 @@ impl Bodies {
             return Ok(true);
         }
         let mut select = conn.prepare_cached("SELECT header, items FROM body WHERE id = ?1")?;
-        let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?));
+        let row = |row: &rusqlite::Row<'_>| Ok((text(row, 0)?, row.get::<_, Vec<u8>>(1)?));
         let Some((header, items)) = select.query_row([id], row).optional()? else { return Ok(false) };
-        self.know(id, serde_json::from_str(&header)?, Body::from_bytes(items));
+        self.know(id, parsed("the header of a body", &header), Body::from_bytes(items));
         Ok(true)
     }
 
-    fn know(&mut self, id: i64, header: Header, whole: Body) {
+    fn know(&mut self, id: i64, header: Option<Header>, whole: Body) {
         self.bytes += whole.as_bytes().len();
         self.order.push_back(id);
         self.known.insert(id, Known { header, rest: whole.clone(), whole, at: 0 });

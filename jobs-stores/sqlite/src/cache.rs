@@ -4,13 +4,20 @@
 //! SQLite whether one has (`PRAGMA data_version`, after the lock is taken), and clears it if so. What is changed here is
 //! written in the same step. After a step that fails nothing is remembered: what it wrote is not there.
 
-use std::{collections::HashMap, rc::Rc, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    rc::Rc,
+    sync::Arc,
+};
 
-use jobs_core::{Cell, Link, Millis, RunId, SessionId, Token};
-use rusqlite::Connection;
+use jobs_core::{Link, Millis, RunId, SessionId, Token, ledger::Pauses};
+use rusqlite::{Connection, OptionalExtension};
 
 use crate::{
-    bodies::Bodies, fault::Done, jobs::Job, lanes::Lane, leases::Held, runs::Run, sessions::Session,
+    bodies::Bodies,
+    fault::Done,
+    pieces::LeaseRow,
+    rows::{JobRow, LaneRow, RunRow, SessionRow},
 };
 
 /// More records than this are forgotten together.
@@ -21,31 +28,53 @@ pub(crate) struct Cache {
     /// The last number that was given out, and the last that was written.
     source: Option<(Token, Token)>,
     pub(crate) spaces: HashMap<String, i64>,
-    pub(crate) sessions: HashMap<(i64, SessionId), Option<Rc<Session>>>,
+    pub(crate) sessions: HashMap<(i64, SessionId), Option<Rc<SessionRow>>>,
     pub(crate) links: HashMap<(i64, Arc<str>), Option<Rc<Link>>>,
-    pub(crate) lanes: HashMap<(i64, u32), Lane>,
-    pub(crate) jobs: HashMap<i64, Job>,
+    pub(crate) lanes: HashMap<(i64, u32), LaneRow>,
+    pub(crate) jobs: HashMap<i64, JobRow>,
     pub(crate) job_ids: HashMap<(i64, Arc<str>), i64>,
-    pub(crate) runs: HashMap<RunId, Run>,
-    pub(crate) held: HashMap<Token, Held>,
-    pub(crate) pauses: HashMap<i64, Rc<Vec<(String, Cell)>>>,
+    pub(crate) runs: HashMap<RunId, RunRow>,
+    pub(crate) held: HashMap<Token, LeaseRow>,
+    pub(crate) pauses: HashMap<i64, Rc<Pauses>>,
+    /// Up to when the jobs of pauses that have expired were looked at again, by namespace.
+    pub(crate) resumed: HashMap<i64, Millis>,
+    /// Where the next prune goes on to look for dead items, by namespace: a hint, so it outlives all else.
+    pub(crate) dead_after: HashMap<i64, i64>,
+    /// Where the next reap goes on to look for runs of which nothing is left, by namespace: a hint too.
+    pub(crate) runs_after: HashMap<i64, RunId>,
     /// When the first chunk is due that waits for its time, by namespace.
     pub(crate) due: HashMap<i64, Option<Millis>>,
     /// Bodies never change, and their numbers are not used again: they hold whatever others write.
     pub(crate) bodies: Bodies,
+    /// Chunks that this version cannot read: it has said so, and need not try again.
+    pub(crate) unreadable: HashSet<i64>,
     clean: bool,
 }
 
 impl Cache {
-    /// Forgets everything: bodies too, for their numbers are given out again when what was written is rolled back.
+    /// Forgets everything, because a transaction was rolled back: bodies too, for their numbers are given out again.
     pub(crate) fn forget(&mut self) {
-        *self = Self::default();
+        self.clear();
+        self.bodies = Bodies::default();
+    }
+
+    /// Forgets all that an operation may have changed that is rolled back alone. The numbers that it drew are not given
+    /// out again: the operations before it in the transaction have drawn from the same source.
+    pub(crate) fn forget_operation(&mut self) {
+        let source = self.source;
+        self.forget();
+        self.source = source;
     }
 
     /// Forgets all that another connection may have changed.
     pub(crate) fn clear(&mut self) {
-        let bodies = std::mem::take(&mut self.bodies);
-        *self = Self { bodies, ..Self::default() };
+        *self = Self {
+            bodies: std::mem::take(&mut self.bodies),
+            dead_after: std::mem::take(&mut self.dead_after),
+            runs_after: std::mem::take(&mut self.runs_after),
+            unreadable: std::mem::take(&mut self.unreadable),
+            ..Self::default()
+        };
     }
 
     /// Forgets all that says the name or the number of a job. It was written before.
@@ -61,6 +90,9 @@ impl Cache {
     pub(crate) fn trim(&mut self) {
         let records =
             self.links.len() + self.jobs.len() + self.runs.len() + self.held.len() + self.lanes.len();
+        if self.unreadable.len() > MOST {
+            self.unreadable.clear();
+        }
         if records > MOST {
             let source = self.source;
             self.clear();
@@ -73,9 +105,8 @@ impl Cache {
         let (last, written) = match self.source {
             Some(source) => source,
             None => {
-                let mut last = conn.prepare_cached("SELECT last FROM source")?;
-                let last: i64 = last.query_row([], |row| row.get(0))?;
-                (Token(last.cast_unsigned()), Token(last.cast_unsigned()))
+                let last = last_number(conn)?;
+                (last, last)
             }
         };
         let next = last.after(now);
@@ -88,7 +119,9 @@ impl Cache {
         if let Some((last, written)) = &mut self.source
             && last != written
         {
-            conn.prepare_cached("UPDATE source SET last = ?1")?.execute([last.0.cast_signed()])?;
+            let sql = "INSERT INTO source (id, last) VALUES (1, ?1)
+                       ON CONFLICT (id) DO UPDATE SET last = excluded.last";
+            conn.prepare_cached(sql)?.execute([last.0.cast_signed()])?;
             *written = *last;
         }
         Ok(())
@@ -102,4 +135,22 @@ impl Cache {
     pub(crate) fn set_dirty(&mut self, dirty: bool) {
         self.clean = !dirty;
     }
+}
+
+/// The last number that was given out. If its row is gone, no number that is in use is given out again.
+fn last_number(conn: &Connection) -> Done<Token> {
+    let mut select = conn.prepare_cached("SELECT last FROM source")?;
+    let last: Option<i64> = select.query_row([], |row| row.get(0)).optional()?;
+    let last = match last {
+        Some(last) => last,
+        None => {
+            let used = "SELECT max(coalesce((SELECT max(id) FROM run), 0), coalesce((SELECT max(id) FROM chunk), 0),
+                                   coalesce((SELECT max(id) FROM body), 0), coalesce((SELECT max(id) FROM line), 0),
+                                   coalesce((SELECT max(id) FROM job), 0), coalesce((SELECT max(id) FROM session), 0),
+                                   coalesce((SELECT max(id) FROM dead), 0), coalesce((SELECT max(token) FROM lease), 0),
+                                   coalesce((SELECT max(version) FROM cell), 0))";
+            conn.query_row(used, [], |row| row.get(0))?
+        }
+    };
+    Ok(Token(last.cast_unsigned()))
 }

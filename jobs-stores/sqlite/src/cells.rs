@@ -2,27 +2,37 @@
 
 use std::rc::Rc;
 
-use jobs_core::{Cell, Effect, Millis, PAUSES, PutCell, SessionId, pause_cells};
+use jobs_core::{
+    Cell, Millis, PAUSES, PutCell, SessionId,
+    ledger::{Pauses, fits},
+};
 use rusqlite::{Connection, Row};
+use serde_json::Value;
 
-use crate::{fault::Done, runs::unreadable, step::Step};
+use crate::{
+    fault::Done,
+    rows::{limit, parsed, text},
+    step::Step,
+};
 
 const GET: &str = "SELECT name, version, value, expires_at, owner FROM cell
                    WHERE ns = ?1 AND name = ?2 AND (expires_at IS NULL OR expires_at > ?3)";
 const LIST: &str = "SELECT name, version, value, expires_at, owner FROM cell
                     WHERE ns = ?1 AND name >= ?2 AND (expires_at IS NULL OR expires_at > ?3) ORDER BY name";
-const PUT: &str = "INSERT INTO cell VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+const PUT: &str = "INSERT INTO cell (ns, name, version, value, expires_at, owner) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
                    ON CONFLICT (ns, name) DO UPDATE SET version = ?3, value = ?4, expires_at = ?5, owner = ?6";
 
+/// A cell with its name. One whose value cannot be read is there all the same, without a value: a pause pauses, and who
+/// knows its version may write it.
 fn read(row: &Row<'_>) -> rusqlite::Result<(String, Cell)> {
-    let value: String = row.get(2)?;
+    let name = text(row, 0)?;
     let cell = Cell {
         version: row.get::<_, i64>(1)?.cast_unsigned(),
-        value: serde_json::from_str(&value).map_err(|error| unreadable(2, error))?,
+        value: parsed(format_args!("the cell {name}"), &text(row, 2)?).unwrap_or(Value::Null),
         expires_at: row.get::<_, Option<i64>>(3)?.map(Millis),
         owner: row.get::<_, Option<i64>>(4)?.map(|owner| SessionId(owner.cast_unsigned())),
     };
-    Ok((row.get(0)?, cell))
+    Ok((name, cell))
 }
 
 /// One cell.
@@ -47,11 +57,6 @@ pub(crate) fn list(conn: &Connection, ns: i64, prefix: &str, now: Millis) -> Don
     Ok(listed)
 }
 
-/// What the cell of a pause notes.
-pub(crate) fn note(cell: &Cell) -> String {
-    cell.value.get("note").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
-}
-
 impl Step<'_> {
     pub(crate) fn put_if(
         &mut self,
@@ -60,7 +65,7 @@ impl Step<'_> {
         put: &PutCell,
     ) -> Done<Result<u64, Option<Cell>>> {
         let there = get(self.conn, self.ns, name, self.now)?;
-        if there.as_ref().map_or(0, |cell| cell.version) != expected {
+        if !fits(there.as_ref(), expected) {
             return Ok(Err(there));
         }
         Ok(self.put(name, put)?.ok_or(there))
@@ -68,16 +73,17 @@ impl Step<'_> {
 
     /// Writes a cell whatever its version; `None` if the session that it would go with is no more.
     pub(crate) fn put(&mut self, name: &str, put: &PutCell) -> Done<Option<u64>> {
-        if name.starts_with(PAUSES) {
+        let steers = name.starts_with(PAUSES);
+        if steers {
             self.cache.pauses.remove(&self.ns);
         }
         let Some(value) = &put.value else {
             self.remove_cell(name)?;
-            self.marks.control += 1;
+            self.marks.control += u64::from(steers);
             return Ok(Some(0));
         };
         if let Some(owner) = put.owner
-            && self.session(owner)?.is_none()
+            && self.session(owner)?.is_none_or(|session| session.state.has_left())
         {
             return Ok(None);
         }
@@ -87,14 +93,8 @@ impl Step<'_> {
         let owner = put.owner.map(|owner| owner.0.cast_signed());
         let value = serde_json::to_string(value)?;
         self.execute(PUT, (self.ns, name, version.cast_signed(), value, expires_at, owner))?;
-        self.marks.control += 1;
+        self.marks.control += u64::from(steers);
         Ok(Some(version))
-    }
-
-    pub(crate) fn effect(&mut self, effect: &Effect) -> Done<()> {
-        match effect {
-            Effect::PutCell { name, put } => self.put(name, put).map(drop),
-        }
     }
 
     fn remove_cell(&mut self, name: &str) -> Done<()> {
@@ -109,39 +109,25 @@ impl Step<'_> {
         Ok(())
     }
 
-    /// Removes at most `limit` cells that have expired, and says how many.
-    pub(crate) fn drop_expired(&mut self, limit: usize) -> Done<usize> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    /// Removes at most `most` cells that have expired, and says how many.
+    pub(crate) fn drop_expired(&mut self, most: usize) -> Done<usize> {
         let sql = "DELETE FROM cell WHERE ns = ?1 AND name IN
                    (SELECT name FROM cell WHERE ns = ?1 AND expires_at <= ?2 ORDER BY expires_at LIMIT ?3)";
-        self.execute(sql, (self.ns, self.now.0, limit))
+        let dropped = self.execute(sql, (self.ns, self.now.0, limit(most)))?;
+        if dropped > 0 {
+            self.cache.pauses.remove(&self.ns);
+        }
+        Ok(dropped)
     }
 
-    /// The pauses, whether they have expired or not: names of cells, and the cells.
-    fn pauses(&mut self) -> Done<Rc<Vec<(String, Cell)>>> {
+    /// The pauses, whether they have expired or not.
+    pub(crate) fn pauses(&mut self) -> Done<Rc<Pauses>> {
         if let Some(known) = self.cache.pauses.get(&self.ns) {
             return Ok(known.clone());
         }
-        let pauses = Rc::new(list(self.conn, self.ns, PAUSES, Millis::MIN)?);
+        let pauses = Rc::new(Pauses(list(self.conn, self.ns, PAUSES, Millis::MIN)?));
         self.cache.pauses.insert(self.ns, pauses.clone());
         Ok(pauses)
-    }
-
-    /// The patterns that are paused, with their notes.
-    pub(crate) fn all_paused(&mut self) -> Done<Vec<(String, String)>> {
-        let (pauses, now) = (self.pauses()?, self.now);
-        let live = pauses.iter().filter(|(_, cell)| is_live(cell, now));
-        Ok(live.map(|(name, cell)| (name[PAUSES.len()..].to_owned(), note(cell))).collect())
-    }
-
-    /// The note of the pause that covers a job.
-    pub(crate) fn paused(&mut self, job: &str) -> Done<Option<String>> {
-        let (pauses, now) = (self.pauses()?, self.now);
-        if pauses.is_empty() {
-            return Ok(None);
-        }
-        let of = |wanted: &String| pauses.iter().find(|(name, cell)| name == wanted && is_live(cell, now));
-        Ok(pause_cells(job).iter().find_map(of).map(|(_, cell)| note(cell)))
     }
 
     /// A job that is paused stays paused under its new name; a pause that the new name has wins.
@@ -152,8 +138,4 @@ impl Step<'_> {
         self.cache.pauses.remove(&self.ns);
         Ok(())
     }
-}
-
-fn is_live(cell: &Cell, now: Millis) -> bool {
-    cell.expires_at.is_none_or(|at| now < at)
 }

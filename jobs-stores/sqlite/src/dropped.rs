@@ -3,10 +3,10 @@
 
 use rusqlite::Connection;
 
-use crate::{bodies::Bodies, chunks::end_items, fault::Done};
+use crate::{bodies::Bodies, chunks::end_items, fault::Done, rows::limit};
 
-/// Deletes at most `limit` chunks, and says whether any are left.
-pub(crate) fn sweep(conn: &Connection, bodies: &mut Bodies, limit: usize) -> Done<bool> {
+/// Deletes at most `most` chunks, and says whether any are left.
+pub(crate) fn sweep(conn: &Connection, bodies: &mut Bodies, most: usize) -> Done<bool> {
     let line: Option<i64> = {
         let mut select = conn.prepare_cached("SELECT id FROM line WHERE kind = 6 LIMIT 1")?;
         let mut rows = select.query([])?;
@@ -16,9 +16,7 @@ pub(crate) fn sweep(conn: &Connection, bodies: &mut Bodies, limit: usize) -> Don
     let sql = "SELECT id, body, count FROM chunk WHERE line = ?1 AND line > 0 LIMIT ?2";
     let chunks: Vec<(i64, Option<i64>, u32)> = conn
         .prepare_cached(sql)?
-        .query_map((line, i64::try_from(limit).unwrap_or(i64::MAX)), |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })?
+        .query_map((line, limit(most)), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect::<rusqlite::Result<_>>()?;
     if chunks.is_empty() {
         conn.prepare_cached("DELETE FROM line WHERE id = ?1")?.execute([line])?;

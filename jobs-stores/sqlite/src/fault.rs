@@ -68,7 +68,31 @@ impl Fault {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 StoreError::Unreachable { message: format!("{location} is locked by another process ({message})") }
             }
+            Some(ErrorCode::TooBig | ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch) => {
+                StoreError::Refused { message: format!("{location}: {message}") }
+            }
             _ => StoreError::Backend(format!("{location}: {message}").into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    fn told(code: std::ffi::c_int) -> StoreError {
+        let error = Error::SqliteFailure(ffi::Error::new(code), Some("it says so".to_owned()));
+        Fault::from(error).told(Path::new("/there/jobs.db"))
+    }
+
+    #[test]
+    fn what_sqlite_does_not_take_is_refused_and_no_outage() {
+        for code in [ffi::SQLITE_TOOBIG, ffi::SQLITE_CONSTRAINT, ffi::SQLITE_MISMATCH] {
+            assert!(matches!(told(code), StoreError::Refused { .. }), "{:?}", told(code));
+        }
+        assert!(matches!(told(ffi::SQLITE_BUSY), StoreError::Unreachable { .. }));
+        assert!(matches!(told(ffi::SQLITE_FULL), StoreError::Full { .. }));
     }
 }

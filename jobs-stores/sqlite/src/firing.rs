@@ -1,25 +1,13 @@
 //! Ticks that fire, ticks that are passed over, and runs by hand.
 
+use std::sync::Arc;
+
 use jobs_core::{
-    Cause, Fire, Firing, Header, IfBusy, Lease, Millis, Pass, Passing, Room, RunId, SessionId, SkipReason,
-    TickInfo, Trigger, Verdict, Want,
+    Cause, Fire, Firing, Lease, Millis, Pass, Passing, RunId, SessionId, TickInfo, Want,
+    ledger::{self, Cursor, Decision, Known, Made, Room, decide},
 };
 
-use crate::{
-    chunks::Piece,
-    fault::Done,
-    runs::{Fill, Record},
-    step::Step,
-};
-
-/// A run that is made now.
-struct Made {
-    run: RunId,
-    trigger: Trigger,
-    tick: Option<Millis>,
-    note: Option<String>,
-    request: Option<u64>,
-}
+use crate::{fault::Done, pieces::Piece, rows::JobRow, step::Step};
 
 impl Step<'_> {
     pub(crate) fn fire(
@@ -33,28 +21,72 @@ impl Step<'_> {
     }
 
     fn fire_one(&mut self, session: Option<SessionId>, fire: &Fire, room: &mut Room<'_>) -> Done<Firing> {
-        if let Some(answer) = self.refuse(session, fire)? {
-            return Ok(answer);
-        }
-        let run = RunId::new(self.number()?.0);
-        let (trigger, tick, note, request) = match &fire.cause {
-            Cause::Tick { tick, trigger, verdict, passed, schedule, .. } => {
-                let Some((id, _)) = self.schedule(schedule)? else { return Ok(Firing::Stale) };
-                let fired = TickInfo::fired(tick.timestamp(), *verdict, run);
-                self.record(id, passed.iter().cloned().chain([fired]))?;
-                if let Some(cursor) = &mut self.job_mut(id)?.schedule {
-                    cursor.last_fire = Some((*tick, run, session));
-                }
-                (*trigger, Some(*tick), None, None)
-            }
-            Cause::Manual { request, note } => (Trigger::Manual, None, note.clone(), Some(*request)),
+        let requested = match &fire.cause {
+            Cause::Manual { request, .. } => self.run_of_request(*request)?,
+            Cause::Tick { .. } => None,
         };
-        let job = self.begin(Made { run, trigger, tick, note, request }, fire)?;
+        let paused = self.pauses()?.of(&fire.job, self.now);
+        let busy = match self.known_job(&fire.job)? {
+            Some(job) => self.busy_run(job)?,
+            None => None,
+        };
+        let scheduled = match &fire.cause {
+            Cause::Tick { schedule, .. } => self.known_job(schedule)?,
+            Cause::Manual { .. } => None,
+        };
+        let now = self.now;
+        let mut job = self.scheduled(scheduled)?;
+        let mut known =
+            Known { schedule: job.as_mut().and_then(|job| job.schedule.as_mut()), requested, paused, busy };
+        match decide(fire, &mut known, session, now) {
+            Decision::Again(run) => {
+                return Ok(Firing::Fired { run, lease: self.first_lease(run, session)? });
+            }
+            Decision::Refused(firing, verdicts) => {
+                // A cursor moves only over ticks that a busy run holds back.
+                if matches!(firing, Firing::Busy { .. }) {
+                    self.record_of(scheduled, verdicts)?;
+                }
+                return Ok(firing);
+            }
+            Decision::Makes => {}
+        }
+        let id = RunId::new(self.number()?.0);
+        let mut job = self.scheduled(scheduled)?;
+        let cursor = job.as_mut().and_then(|job| job.schedule.as_mut());
+        let made = Made::by(fire, id, cursor, session, now);
+        let run = made.run.id;
+        let job = self.begin(&fire.job, scheduled, made)?;
         let lease = match session {
             Some(session) => self.lease_first(job, run, session, room)?,
             None => None,
         };
         Ok(Firing::Fired { run, lease })
+    }
+
+    /// The job whose schedule is decided about. It is written only if something of it is dirty.
+    fn scheduled(&mut self, job: Option<i64>) -> Done<Option<&mut JobRow>> {
+        match job {
+            Some(job) => self.job(job),
+            None => Ok(None),
+        }
+    }
+
+    /// Records verdicts, over which the cursor of the job has moved.
+    fn record_of(&mut self, job: Option<i64>, verdicts: Vec<TickInfo>) -> Done<()> {
+        let Some(job) = job else { return Ok(()) };
+        self.moved(job)?;
+        self.record(job, verdicts)
+    }
+
+    /// Stores a run and its first item, and returns the job's id.
+    fn begin(&mut self, job: &Arc<str>, scheduled: Option<i64>, made: Made) -> Done<i64> {
+        let Made { run, first, request, verdicts } = made;
+        self.record_of(scheduled, verdicts)?;
+        let job = self.job_id(job)?;
+        self.insert_run(job, run, request)?;
+        self.store(job, &Piece::unit(first))?;
+        Ok(job)
     }
 
     fn lease_first(
@@ -69,121 +101,34 @@ impl Step<'_> {
         }
         let Some(by) = self.session(session)? else { return Ok(None) };
         let lease = self.grant_first(job, run, &by, room)?;
-        if let (Some(lease), Some(run)) = (&lease, self.run_mut(run)?) {
-            run.record_mut().first = Some((session, lease.token));
+        if let Some(lease) = &lease
+            && let Some(row) = self.change_run(run)?
+        {
+            row.run.record.first = Some((session, lease.token));
         }
         Ok(lease)
-    }
-
-    /// Why a fire makes no run, if it does not.
-    fn refuse(&mut self, session: Option<SessionId>, fire: &Fire) -> Done<Option<Firing>> {
-        let known = match &fire.cause {
-            Cause::Manual { request, .. } => self.requested(*request, session)?,
-            Cause::Tick { .. } => self.decided(&fire.cause, session)?,
-        };
-        if known.is_some() {
-            return Ok(known);
-        }
-        if let Some(note) = self.paused(&fire.job)? {
-            return Ok(Some(Firing::Paused { note }));
-        }
-        let Some(job) = self.known_job(&fire.job)? else { return Ok(None) };
-        let Some(run) = self.busy_run(job)? else { return Ok(None) };
-        if fire.if_busy == IfBusy::Fire {
-            return Ok(None);
-        }
-        self.held_up(fire)?;
-        Ok(Some(Firing::Busy { run }))
-    }
-
-    /// The answer to a request that is known already.
-    fn requested(&mut self, request: u64, session: Option<SessionId>) -> Done<Option<Firing>> {
-        match self.run_of_request(request)? {
-            Some(run) => Ok(Some(Firing::Fired { run, lease: self.first_lease(run, session)? })),
-            None => Ok(None),
-        }
-    }
-
-    /// The answer to a tick that was decided already, or is not to be yet.
-    fn decided(&mut self, cause: &Cause, session: Option<SessionId>) -> Done<Option<Firing>> {
-        let Cause::Tick { schedule, fingerprint, cursor: expected, tick, at, .. } = cause else {
-            return Ok(None);
-        };
-        let now = self.now;
-        let Some((_, cursor)) = self.schedule(schedule)? else { return Ok(Some(Firing::Stale)) };
-        if let Some((fired, run, by)) = cursor.last_fire
-            && (fired, by) == (*tick, session)
-        {
-            return Ok(Some(Firing::Fired { run, lease: self.first_lease(run, session)? }));
-        }
-        if cursor.fingerprint != *fingerprint {
-            return Ok(Some(Firing::Stale));
-        }
-        if cursor.cursor != *expected || *tick <= *expected {
-            return Ok(Some(Firing::Already(cursor.state())));
-        }
-        let at = *at.max(tick);
-        Ok((at > now).then(|| Firing::NotYet { wait: at.since(now) }))
-    }
-
-    /// What becomes of a tick while a run of its job is busy.
-    fn held_up(&mut self, fire: &Fire) -> Done<()> {
-        let Cause::Tick { schedule, tick, passed, .. } = &fire.cause else { return Ok(()) };
-        let Some((id, _)) = self.schedule(schedule)? else { return Ok(()) };
-        self.record(id, passed.iter().cloned())?;
-        match fire.if_busy {
-            IfBusy::Skip => {
-                let skipped = Verdict::Skipped(SkipReason::Overlap);
-                self.record(id, [TickInfo::passed(tick.timestamp(), tick.timestamp(), 1, skipped)])?;
-            }
-            IfBusy::Queue => {
-                if let Some(cursor) = &mut self.job_mut(id)?.schedule {
-                    cursor.waiting = Some(*tick);
-                }
-            }
-            IfBusy::Wait | IfBusy::Fire => {}
-        }
-        Ok(())
     }
 
     /// The lease that a fire was answered with, for its repeat by the same session; none once it is settled.
     fn first_lease(&mut self, run: RunId, session: Option<SessionId>) -> Done<Option<Lease>> {
         let Some(id) = session else { return Ok(None) };
-        let first = self.run(run)?.and_then(|run| run.record().first).filter(|(by, _)| *by == id);
-        let (Some((_, token)), Some(by)) = (first, self.session(id)?) else { return Ok(None) };
-        if self.held(by.row, token)?.is_none() {
-            return Ok(None);
+        let first = self.run(run)?.and_then(|row| row.run.record.first).filter(|(by, _)| *by == id);
+        let Some((_, token)) = first else { return Ok(None) };
+        match self.session(id)? {
+            Some(by) => self.lease_again(by.row, token),
+            None => Ok(None),
         }
-        self.lease_again(token)
-    }
-
-    /// Stores a run and its first item, and gives the job.
-    fn begin(&mut self, made: Made, fire: &Fire) -> Done<i64> {
-        let Made { run, trigger, tick, note, request } = made;
-        let job = self.job_id(&fire.job)?;
-        let record =
-            Record { tick, note, fill: fire.query.then(Fill::default), ..Record::new(trigger, self.now) };
-        let items = u64::from(!fire.query);
-        self.insert_run(run, job, (items, items), request, record)?;
-        let header = Header::of_first_item(fire, run, trigger, tick, self.now);
-        self.store(job, &Piece::unit(header))?;
-        Ok(job)
     }
 
     pub(crate) fn pass(&mut self, pass: &Pass) -> Done<Passing> {
-        let now = self.now;
-        let Some((id, cursor)) = self.schedule(&pass.schedule)? else { return Ok(Passing::Stale) };
-        if cursor.fingerprint != pass.fingerprint {
-            return Ok(Passing::Stale);
+        let scheduled = self.known_job(&pass.schedule)?;
+        let now: Millis = self.now;
+        let mut job = self.scheduled(scheduled)?;
+        let schedule: Option<&mut Cursor> = job.as_mut().and_then(|job| job.schedule.as_mut());
+        let passing = ledger::pass(pass, schedule, now);
+        if passing == Passing::Passed {
+            self.record_of(scheduled, pass.passed.clone())?;
         }
-        if cursor.cursor != pass.cursor {
-            return Ok(Passing::Already(cursor.state()));
-        }
-        let last = pass.passed.last().map_or(pass.cursor, |last| last.last.into());
-        if last > now {
-            return Ok(Passing::NotYet);
-        }
-        self.record(id, pass.passed.iter().cloned())?;
-        Ok(Passing::Passed)
+        Ok(passing)
     }
 }

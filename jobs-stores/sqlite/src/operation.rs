@@ -4,7 +4,7 @@ use jobs_core::{Millis, Reply, StoreError};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
-use crate::{fault::Done, reading::Look, space::Space, step::Step};
+use crate::{fault::Done, namespaces::Namespace, reading::Snapshot, step::Step};
 
 /// Where an answer goes.
 pub(crate) type Answer<T> = oneshot::Sender<Result<Reply<T>, StoreError>>;
@@ -15,7 +15,7 @@ pub(crate) trait Write: Send {
     /// About how many bytes it writes.
     fn size(&self) -> usize;
     /// The namespace that it belongs to.
-    fn space(&self) -> &Arc<Space>;
+    fn space(&self) -> &Arc<Namespace>;
     /// The store's clock, as its caller set it.
     fn now(&self) -> Millis;
     /// Does it.
@@ -28,7 +28,7 @@ pub(crate) trait Write: Send {
 pub(crate) struct Writing<T, F> {
     pub(crate) work: F,
     pub(crate) size: usize,
-    pub(crate) space: Arc<Space>,
+    pub(crate) space: Arc<Namespace>,
     pub(crate) offset: i64,
     pub(crate) done: Option<Reply<T>>,
     pub(crate) to: Answer<T>,
@@ -39,7 +39,7 @@ impl<T: Send, F: FnMut(&mut Step<'_>) -> Done<T> + Send> Write for Writing<T, F>
         self.size
     }
 
-    fn space(&self) -> &Arc<Space> {
+    fn space(&self) -> &Arc<Namespace> {
         &self.space
     }
 
@@ -67,9 +67,9 @@ impl<T: Send, F: FnMut(&mut Step<'_>) -> Done<T> + Send> Write for Writing<T, F>
 /// A step that only reads.
 pub(crate) trait Read: Send {
     /// Does it, and answers its caller.
-    fn run(self: Box<Self>, look: Result<Look<'_>, StoreError>);
+    fn run(self: Box<Self>, snapshot: Result<Snapshot<'_>, StoreError>);
     /// The namespace that it belongs to.
-    fn space(&self) -> &Arc<Space>;
+    fn space(&self) -> &Arc<Namespace>;
     /// The store's clock, as its caller set it.
     fn now(&self) -> Millis;
 }
@@ -77,22 +77,22 @@ pub(crate) trait Read: Send {
 /// A step that only reads, and where its answer goes.
 pub(crate) struct Reading<T, F> {
     pub(crate) work: F,
-    pub(crate) space: Arc<Space>,
+    pub(crate) space: Arc<Namespace>,
     pub(crate) offset: i64,
     pub(crate) to: Answer<T>,
 }
 
-impl<T: Send, F: FnOnce(&Look<'_>) -> Done<T> + Send> Read for Reading<T, F> {
-    fn run(self: Box<Self>, look: Result<Look<'_>, StoreError>) {
+impl<T: Send, F: FnOnce(&Snapshot<'_>) -> Done<T> + Send> Read for Reading<T, F> {
+    fn run(self: Box<Self>, snapshot: Result<Snapshot<'_>, StoreError>) {
         let this = *self;
-        let told = look.and_then(|look| {
-            let value = (this.work)(&look).map_err(|fault| fault.told(look.path))?;
-            Ok(Reply { now: look.now, value })
+        let told = snapshot.and_then(|snapshot| {
+            let value = (this.work)(&snapshot).map_err(|fault| fault.told(snapshot.path))?;
+            Ok(Reply { now: snapshot.now, value })
         });
         let _gone = this.to.send(told);
     }
 
-    fn space(&self) -> &Arc<Space> {
+    fn space(&self) -> &Arc<Namespace> {
         &self.space
     }
 

@@ -9,7 +9,8 @@ use crate::{
     fault::Done,
     operation::Read,
     options::SqliteOptions,
-    reading::Look,
+    reading::Snapshot,
+    schema,
 };
 
 pub(crate) type Question = Box<dyn Read>;
@@ -41,12 +42,13 @@ impl Reader {
         // All that one question looks at is of one moment.
         let transaction = rusqlite::Transaction::new_unchecked(conn, TransactionBehavior::Deferred);
         let looking = transaction.map_err(Into::into).and_then(|transaction: rusqlite::Transaction<'_>| {
+            schema::is_known(&transaction)?;
             Ok((namespace(&transaction, &question.space().name)?, transaction))
         });
         match looking {
             Ok((ns, transaction)) => {
                 let now = question.now();
-                question.run(Ok(Look { conn: &transaction, path, ns, now }));
+                question.run(Ok(Snapshot { conn: &transaction, path, ns, now }));
                 // It has written nothing, so it makes no difference how it ends.
                 drop(transaction);
             }

@@ -3,19 +3,19 @@
 use std::{path::Path, sync::Arc};
 
 use jobs_core::{
-    Cell, DeadFilter, DeadItem, JobRecord, Link, Millis, RunFilter, RunId, RunReport, ScheduleState, TickInfo,
+    Cell, DeadFilter, DeadItem, JobRecord, Link, Millis, RunFilter, RunId, RunReport, ScheduleState,
+    TickInfo, ledger::Cursor,
 };
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::{
     cells, dead,
     fault::Done,
-    jobs::Cursor,
-    runs::{self, Run, unreadable},
+    rows::{RunRow, limit, parsed, run_id, run_key, text},
 };
 
 /// One look at the tables, which do not change meanwhile.
-pub(crate) struct Look<'a> {
+pub(crate) struct Snapshot<'a> {
     pub(crate) conn: &'a Connection,
     pub(crate) path: &'a Path,
     /// The namespace; none if nobody has written into it.
@@ -34,7 +34,7 @@ const JOBS: &str = "WITH held AS (SELECT job, sum(open) AS open FROM lease GROUP
     FROM job LEFT JOIN held ON held.job = job.id
     WHERE ns = ?1 AND (?3 IS NULL OR name = ?3) ORDER BY name";
 
-impl Look<'_> {
+impl Snapshot<'_> {
     pub(crate) fn get(&self, name: &str) -> Done<Option<Cell>> {
         self.ns.map_or(Ok(None), |ns| cells::get(self.conn, ns, name, self.now))
     }
@@ -43,11 +43,10 @@ impl Look<'_> {
         self.ns.map_or(Ok(Vec::new()), |ns| cells::list(self.conn, ns, prefix, self.now))
     }
 
-    pub(crate) fn completable(&self, limit: usize) -> Done<Vec<RunId>> {
+    pub(crate) fn completable(&self, most: usize) -> Done<Vec<RunId>> {
         let sql = "SELECT id FROM run WHERE ns = ?1 AND ended = 1 ORDER BY id LIMIT ?2";
         let mut select = self.conn.prepare_cached(sql)?;
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let runs = select.query_map((self.ns, limit), runs::run_id)?;
+        let runs = select.query_map((self.ns, limit(most)), run_id)?;
         Ok(runs.collect::<rusqlite::Result<_>>()?)
     }
 
@@ -61,32 +60,45 @@ impl Look<'_> {
     pub(crate) fn run(&self, run: RunId) -> Done<Option<RunReport>> {
         let sql = format!("{} AND run.id = ?2", runs_with_names());
         let mut select = self.conn.prepare_cached(&sql)?;
-        Ok(select.query_row((self.ns, run.number().cast_signed()), report).optional()?)
+        Ok(select.query_row((self.ns, run_key(run)), report).optional()?.flatten())
     }
 
     pub(crate) fn runs(&self, filter: &RunFilter) -> Done<Vec<RunReport>> {
-        let sql = format!("{} AND (?2 IS NULL OR name = ?2) ORDER BY run.id DESC", runs_with_names());
+        let job = match filter.job_id() {
+            Some(name) => match self.job_id(name)? {
+                Some(job) => Some(job),
+                None => return Ok(Vec::new()),
+            },
+            None => None,
+        };
+        let of_job = if job.is_some() { "AND run.job = ?2" } else { "AND ?2 IS NULL" };
+        let sql = format!("{} {of_job} ORDER BY run.id DESC", runs_with_names());
         let mut select = self.conn.prepare_cached(&sql)?;
-        let mut rows = select.query((self.ns, filter.job_id()))?;
+        let mut rows = select.query((self.ns, job))?;
         let mut listed = Vec::new();
         while listed.len() < filter.max()
             && let Some(row) = rows.next()?
         {
-            let report = report(row)?;
-            if filter.matches(&report) {
-                listed.push(report);
-            }
+            listed.extend(report(row)?.filter(|report| filter.matches(report)));
         }
         Ok(listed)
     }
 
-    pub(crate) fn ticks(&self, schedule: &str, limit: usize) -> Done<Vec<TickInfo>> {
+    fn job_id(&self, name: &str) -> Done<Option<i64>> {
+        let mut select = self.conn.prepare_cached("SELECT id FROM job WHERE ns = ?1 AND name = ?2")?;
+        Ok(select.query_row((self.ns, name), |row| row.get(0)).optional()?)
+    }
+
+    pub(crate) fn ticks(&self, schedule: &str, most: usize) -> Done<Vec<TickInfo>> {
         let sql = "SELECT info FROM tick JOIN job ON job.id = tick.job WHERE ns = ?1 AND name = ?2
                    ORDER BY n DESC LIMIT ?3";
         let mut select = self.conn.prepare_cached(sql)?;
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let infos = select.query_map((self.ns, schedule, limit), |row| row.get::<_, String>(0))?;
-        infos.map(|info| Ok(serde_json::from_str(&info?)?)).collect()
+        let infos = select.query_map((self.ns, schedule, limit(most)), |row| text(row, 0))?;
+        let mut listed = Vec::new();
+        for info in infos {
+            listed.extend(parsed::<TickInfo>(format_args!("a verdict of {schedule}"), &info?));
+        }
+        Ok(listed)
     }
 
     pub(crate) fn dead(&self, filter: &DeadFilter) -> Done<Vec<DeadItem>> {
@@ -100,35 +112,36 @@ impl Look<'_> {
         while listed.len() < filter.max()
             && let Some(row) = rows.next()?
         {
-            let dead = dead::item(row)?;
-            if filter.matches(&dead) {
-                listed.push(dead);
-            }
+            listed.extend(dead::item(row)?.filter(|dead| filter.matches(dead)));
         }
         Ok(listed)
     }
 }
 
+/// Runs with the names of their jobs: a job's row may have been deleted by hand.
 fn runs_with_names() -> String {
-    let columns = runs::COLUMNS.split(", ").map(|column| format!("run.{}", column.trim()));
+    let columns = RunRow::COLUMNS.split(", ").map(|column| format!("run.{}", column.trim()));
     let columns = columns.collect::<Vec<_>>().join(", ");
-    format!("SELECT {columns}, name FROM run JOIN job ON job.id = run.job WHERE run.ns = ?1")
+    format!(
+        "SELECT {columns}, coalesce(name, '') FROM run LEFT JOIN job ON job.id = run.job WHERE run.ns = ?1"
+    )
 }
 
-fn report(row: &Row<'_>) -> rusqlite::Result<RunReport> {
-    let name: String = row.get(16)?;
-    Ok(Run::read(row)?.report(&name))
+fn report(row: &Row<'_>) -> rusqlite::Result<Option<RunReport>> {
+    let name = text(row, 16)?;
+    Ok(RunRow::read(row)?.map(|row| row.run.report(&name)))
 }
 
 fn job_record(row: &Row<'_>) -> rusqlite::Result<JobRecord> {
-    let (link, schedule): (String, Option<String>) = (row.get(1)?, row.get(2)?);
-    let name: Arc<str> = row.get::<_, String>(0)?.into();
-    let link: Link = serde_json::from_str(&link).map_err(|error| unreadable(1, error))?;
-    let cursor = schedule.map(|text| serde_json::from_str::<Cursor>(&text)).transpose();
-    let schedule: Option<ScheduleState> =
-        cursor.map_err(|error| unreadable(2, error))?.map(|cursor| cursor.state());
+    let name: Arc<str> = text(row, 0)?.into();
+    let link = parsed(format_args!("how the job {name} is linked"), &text(row, 1)?);
+    let schedule = match row.get_ref(2)? {
+        rusqlite::types::ValueRef::Null => None,
+        _ => parsed::<Cursor>(format_args!("the schedule of the job {name}"), &text(row, 2)?),
+    };
+    let schedule: Option<ScheduleState> = schedule.map(|cursor| cursor.state());
     Ok(JobRecord {
-        link: Link { job: name, ..link },
+        link: Link { job: name.clone(), ..link.unwrap_or_else(|| Link::new(name)) },
         schedule,
         live: row.get(3)?,
         ready: row.get::<_, i64>(4)?.cast_unsigned(),

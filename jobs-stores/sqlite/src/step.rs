@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jobs_core::{Marks, Millis, RunId, Token};
+use jobs_core::{Marks, Millis, RunId, STEP_RECORDS, Token};
 use rusqlite::{Connection, OptionalExtension, Params, Row};
 
 use crate::{cache::Cache, fault::Done};
@@ -22,6 +22,8 @@ pub(crate) struct Step<'a> {
     pub(crate) dirty_leases: BTreeSet<Token>,
     /// How many items of which bodies have ended.
     pub(crate) ended: BTreeMap<i64, u32>,
+    /// How many records it may still touch one by one.
+    pub(crate) left: usize,
 }
 
 impl<'a> Step<'a> {
@@ -48,15 +50,15 @@ impl<'a> Step<'a> {
             dirty_jobs: BTreeSet::new(),
             dirty_leases: BTreeSet::new(),
             ended: BTreeMap::new(),
+            left: STEP_RECORDS,
         })
     }
 
-    /// Writes what was changed in the cache.
-    pub(crate) fn finish(&mut self) -> Done<()> {
-        self.write_leases()?;
-        self.write_runs()?;
-        self.write_jobs()?;
-        self.write_ended()
+    /// Whether one more record may be touched; from then on it counts as touched.
+    pub(crate) fn may_touch(&mut self) -> bool {
+        let may = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        may
     }
 
     /// The next number of the source.

@@ -7,23 +7,23 @@ use std::{
 };
 
 use jobs_core::{
-    Append, Appended, Attach, Attached, Beat, Cell, Completion, DeadFilter, DeadItem, Fire, Firing, ItemId,
-    ItemInfo, JobRecord, Pass, Passing, Pulse, PutCell, Reaped, Requeue, Requeued, RunFilter, RunId,
-    RunReport, SessionId, SessionRecord, Settle, Settled, Store, StoreError, StoreResult, TickInfo, Wakeups,
-    Want,
+    Append, Appended, Attach, Attached, Beat, Cancellation, Cell, Complete, Completion, DeadFilter, DeadItem,
+    Fire, Firing, ItemId, ItemInfo, JobRecord, Pass, Passing, Pruned, Pulse, PutCell, Reaped, Requeue,
+    Requeued, RunFilter, RunId, RunReport, SessionId, SessionRecord, Settle, Settled, Store, StoreError,
+    StoreResult, TickInfo, Wakeups, Want,
 };
 use tokio::sync::oneshot;
 
 use crate::{
     fault::Done,
     hook::Hook,
+    namespaces::{Namespace, Namespaces},
     operation::{Reading, Writing},
     options::{NAMESPACE, SqliteOptions},
     place::warn_if_remote,
     reader::{Question, Reader},
-    reading::Look,
+    reading::Snapshot,
     sessions,
-    space::{Space, Spaces},
     step::Step,
     waiting::answered,
     writer::{Operation, Writer},
@@ -40,7 +40,7 @@ use crate::{
 #[derive(Clone)]
 pub struct SqliteStore {
     shared: Arc<Shared>,
-    space: Arc<Space>,
+    space: Arc<Namespace>,
     offset: i64,
 }
 
@@ -49,7 +49,7 @@ struct Shared {
     path: PathBuf,
     writes: mpsc::Sender<Operation>,
     reads: mpsc::Sender<Question>,
-    spaces: Arc<Spaces>,
+    spaces: Arc<Namespaces>,
     hook: Arc<Hook>,
 }
 
@@ -133,7 +133,7 @@ impl SqliteStore {
     /// Sends a question to the thread that reads.
     fn read<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Look<'_>) -> Done<T> + Send + 'static,
+        work: impl FnOnce(&Snapshot<'_>) -> Done<T> + Send + 'static,
     ) -> StoreResult<'static, T> {
         let (to, answer) = oneshot::channel();
         let question = Reading { work, space: self.space.clone(), offset: self.offset, to };
@@ -145,7 +145,7 @@ impl SqliteStore {
 /// Opens both connections, and works on the one that writes.
 fn begin(options: SqliteOptions, opened: oneshot::Sender<Result<SqliteStore, StoreError>>) {
     let path = options.path.clone();
-    let spaces = Arc::<Spaces>::default();
+    let spaces = Arc::<Namespaces>::default();
     let (writes, operations) = mpsc::channel();
     let (reads, questions) = mpsc::channel();
     let hook = Arc::<Hook>::default();
@@ -177,7 +177,7 @@ impl Store for SqliteStore {
         self.write(0, move |step| step.attach(&attach))
     }
 
-    fn detach(&self, session: SessionId) -> StoreResult<'_, ()> {
+    fn detach(&self, session: SessionId) -> StoreResult<'_, bool> {
         self.write(0, move |step| step.detach(session))
     }
 
@@ -202,11 +202,11 @@ impl Store for SqliteStore {
         self.write(0, move |step| step.settle(&settle))
     }
 
-    fn complete(&self, run: RunId, finish: bool) -> StoreResult<'_, Completion> {
-        self.write(0, move |step| step.complete(run, finish))
+    fn complete(&self, runs: Vec<Complete>) -> StoreResult<'_, Vec<Completion>> {
+        self.write(0, move |step| step.complete(&runs))
     }
 
-    fn cancel(&self, run: RunId) -> StoreResult<'_, Option<bool>> {
+    fn cancel(&self, run: RunId) -> StoreResult<'_, Cancellation> {
         self.write(0, move |step| step.cancel(run))
     }
 
@@ -222,22 +222,22 @@ impl Store for SqliteStore {
         self.write(0, move |step| step.reap(session))
     }
 
-    fn prune(&self, limit: usize) -> StoreResult<'_, usize> {
+    fn prune(&self, limit: usize) -> StoreResult<'_, Pruned> {
         self.write(0, move |step| step.prune(limit))
     }
 
     fn completable(&self, limit: usize) -> StoreResult<'_, Vec<RunId>> {
-        self.read(move |look| look.completable(limit))
+        self.read(move |snapshot| snapshot.completable(limit))
     }
 
     fn get(&self, name: &str) -> StoreResult<'_, Option<Cell>> {
         let name = name.to_owned();
-        self.read(move |look| look.get(&name))
+        self.read(move |snapshot| snapshot.get(&name))
     }
 
     fn list(&self, prefix: &str) -> StoreResult<'_, Vec<(String, Cell)>> {
         let prefix = prefix.to_owned();
-        self.read(move |look| look.list(&prefix))
+        self.read(move |snapshot| snapshot.list(&prefix))
     }
 
     fn put_if(&self, name: &str, expected: u64, put: PutCell) -> StoreResult<'_, Result<u64, Option<Cell>>> {
@@ -246,37 +246,37 @@ impl Store for SqliteStore {
     }
 
     fn jobs(&self) -> StoreResult<'_, Vec<JobRecord>> {
-        self.read(|look| look.jobs(None))
+        self.read(|snapshot| snapshot.jobs(None))
     }
 
     fn job(&self, job: &str) -> StoreResult<'_, Option<JobRecord>> {
         let job = job.to_owned();
-        self.read(move |look| Ok(look.jobs(Some(&job))?.pop()))
+        self.read(move |snapshot| Ok(snapshot.jobs(Some(&job))?.pop()))
     }
 
     fn run(&self, run: RunId) -> StoreResult<'_, Option<RunReport>> {
-        self.read(move |look| look.run(run))
+        self.read(move |snapshot| snapshot.run(run))
     }
 
     fn runs(&self, filter: RunFilter) -> StoreResult<'_, Vec<RunReport>> {
-        self.read(move |look| look.runs(&filter))
+        self.read(move |snapshot| snapshot.runs(&filter))
     }
 
     fn items(&self, run: RunId, limit: usize) -> StoreResult<'_, Vec<ItemInfo>> {
-        self.read(move |look| look.items(run, limit))
+        self.read(move |snapshot| snapshot.items(run, limit))
     }
 
     fn sessions(&self) -> StoreResult<'_, Vec<SessionRecord>> {
-        self.read(|look| sessions::all(look.conn, look.ns))
+        self.read(|snapshot| sessions::all(snapshot.conn, snapshot.ns))
     }
 
     fn ticks(&self, schedule: &str, limit: usize) -> StoreResult<'_, Vec<TickInfo>> {
         let schedule = schedule.to_owned();
-        self.read(move |look| look.ticks(&schedule, limit))
+        self.read(move |snapshot| snapshot.ticks(&schedule, limit))
     }
 
     fn dead(&self, filter: DeadFilter) -> StoreResult<'_, Vec<DeadItem>> {
-        self.read(move |look| look.dead(&filter))
+        self.read(move |snapshot| snapshot.dead(&filter))
     }
 
     fn wakeups(&self) -> Wakeups {

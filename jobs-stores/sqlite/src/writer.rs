@@ -16,9 +16,10 @@ use crate::{
     connection::{Opened, open_writer},
     fault::{Done, Fault},
     hook::Hook,
+    namespaces::Namespaces,
     operation::Write,
     options::SqliteOptions,
-    space::Spaces,
+    schema,
     step::Step,
     transaction::Transaction,
 };
@@ -36,12 +37,14 @@ pub(crate) type Operation = Box<dyn Write>;
 
 pub(crate) struct Writer {
     options: SqliteOptions,
-    spaces: Arc<Spaces>,
+    spaces: Arc<Namespaces>,
     hook: Arc<Hook>,
     opened: Opened,
     cache: Cache,
     /// What `PRAGMA data_version` said last: another number, and another connection has written.
     version: Option<i64>,
+    /// Whether the schema was looked at since.
+    examined: bool,
 }
 
 /// Why a group was not committed.
@@ -53,9 +56,9 @@ enum Lost {
 }
 
 impl Writer {
-    pub(crate) fn open(options: SqliteOptions, spaces: Arc<Spaces>, hook: Arc<Hook>) -> Done<Self> {
+    pub(crate) fn open(options: SqliteOptions, spaces: Arc<Namespaces>, hook: Arc<Hook>) -> Done<Self> {
         let opened = open_writer(&options)?;
-        Ok(Self { options, spaces, hook, opened, cache: Cache::default(), version: None })
+        Ok(Self { options, spaces, hook, opened, cache: Cache::default(), version: None, examined: false })
     }
 
     /// Works until nobody is left who could send something.
@@ -93,6 +96,7 @@ impl Writer {
             && self.version.replace(version).is_some_and(|seen| seen != version)
         {
             self.cache.clear();
+            self.examined = false;
             self.spaces.raise_all();
         }
     }
@@ -123,14 +127,10 @@ impl Writer {
 
     /// One transaction. Gives for each operation why it failed, if it did.
     fn attempt(&mut self, group: &mut [Operation]) -> Result<Vec<Option<StoreError>>, Lost> {
-        let Self { options, spaces, hook, opened: Opened { conn, place }, cache, version } = self;
+        let Self { options, spaces, hook, opened: Opened { conn, place }, cache, version, examined } = self;
         let location = options.path.display().to_string();
         let transaction = Transaction::begin(conn, &location).map_err(Lost::All)?;
-        let seen = data_version(conn).map_err(|error| Lost::All(error.into()))?;
-        let foreign = version.replace(seen).is_none_or(|before| before != seen);
-        if foreign {
-            cache.clear();
-        }
+        let foreign = catch_up(conn, &location, cache, version, examined).map_err(Lost::All)?;
         let alone = group.len() == 1;
         let (mut failures, mut marks) = (Vec::with_capacity(group.len()), Vec::with_capacity(group.len()));
         for operation in group.iter_mut() {
@@ -140,12 +140,14 @@ impl Writer {
                     failures.push(None);
                 }
                 Err(fault) => {
-                    cache.forget();
                     if alone {
+                        cache.forget();
                         return Err(Lost::All(fault));
                     }
+                    cache.forget_operation();
                     // Of some errors SQLite rolls back everything.
                     if conn.is_autocommit() || roll_back(conn).is_err() {
+                        cache.forget();
                         return Err(Lost::Group);
                     }
                     marks.push(Marks::default());
@@ -175,6 +177,7 @@ impl Writer {
             self.opened = open_writer(&self.options)?;
             self.cache.forget();
             self.version = None;
+            self.examined = false;
             let path = self.options.path.display();
             notice::warn(
                 "sqlite-replaced",
@@ -189,9 +192,13 @@ impl Writer {
         if !self.cache.is_dirty() {
             return;
         }
-        let (conn, location) = (&self.opened.conn, self.options.path.display().to_string());
+        let Self { options, spaces, opened: Opened { conn, .. }, cache, version, examined, .. } = self;
+        let location = options.path.display().to_string();
         let swept = Transaction::begin(conn, &location).and_then(|transaction| {
-            let left = crate::dropped::sweep(conn, &mut self.cache.bodies, SWEEP)?;
+            if catch_up(conn, &location, cache, version, examined)? {
+                spaces.raise_all();
+            }
+            let left = crate::dropped::sweep(conn, &mut cache.bodies, SWEEP)?;
             transaction.commit()?;
             Ok(left)
         });
@@ -221,6 +228,28 @@ fn single(conn: &Connection, cache: &mut Cache, operation: &mut Operation, alone
         conn.prepare_cached("RELEASE operation")?.execute([])?;
     }
     Ok(marks)
+}
+
+/// Forgets what another connection may have changed, and says whether one has written. It may have brought the file to
+/// a schema that this version does not know: then nothing is written any more.
+fn catch_up(
+    conn: &Connection,
+    location: &str,
+    cache: &mut Cache,
+    version: &mut Option<i64>,
+    examined: &mut bool,
+) -> Done<bool> {
+    let seen = data_version(conn)?;
+    let foreign = version.replace(seen) != Some(seen);
+    if foreign {
+        cache.clear();
+        *examined = false;
+    }
+    if !*examined {
+        schema::keep_up(conn, location)?;
+        *examined = true;
+    }
+    Ok(foreign)
 }
 
 fn roll_back(conn: &Connection) -> rusqlite::Result<()> {

@@ -165,7 +165,9 @@ async fn a_body_that_was_not_stored_is_not_taken_for_another() {
     let (_, lease) = fire(&store, 1, 1).await.unwrap();
     let token = lease.unwrap().token;
     drop(store);
-    let pages = fs::metadata(file.path()).unwrap().len().div_ceil(4_096) + 60;
+    let conn = rusqlite::Connection::open(file.path()).unwrap();
+    let pages = conn.query_row("PRAGMA page_count", [], |row| row.get::<_, i64>(0)).unwrap() + 60;
+    drop(conn);
     let store = SqliteStore::open(file.options().max_pages(u32::try_from(pages).unwrap())).await.unwrap();
     // What does not fit was written in part, under numbers that are given out again.
     append(&store, token, 0, 100_000..200_000, false).await.unwrap_err();

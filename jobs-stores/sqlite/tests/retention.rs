@@ -8,8 +8,8 @@ use std::{sync::Arc, time::Duration};
 
 use common::{File, done};
 use jobs_core::{
-    Attach, Beat, Cause, Completion, Declaration, Fire, Firing, IfBusy, Link, Millis, Node, Overlap,
-    ScheduleState, SessionId, Settle, Store, Trigger, Verdict, Want,
+    Attach, Beat, Cause, Complete, Completion, Declaration, Fire, Firing, IfBusy, Link, Millis, Node,
+    Overlap, ScheduleState, SessionId, Settle, Store, Trigger, Verdict, Want,
 };
 use jobs_sqlite::SqliteStore;
 
@@ -63,25 +63,26 @@ async fn hour(store: &SqliteStore, n: u64, state: ScheduleState) -> ScheduleStat
     assert!(store.beat(beat).await.unwrap().value.alive);
     let fires = ticks(&state);
     let last = fires.last().map(|fire| fire.cause.clone());
-    let want = Want { slots: HOUR, jobs: Vec::new() };
-    let fired = store.fire(Some(SESSION), fires, want).await.unwrap().value;
-    let (mut runs, mut leases) = (Vec::new(), Vec::new());
-    for firing in fired {
-        let Firing::Fired { run, lease } = firing else { panic!("{firing:?}") };
-        runs.push(run);
-        leases.extend(lease);
+    // One call grants a thousand leases at most.
+    for (part, fires) in fires.chunks(900).enumerate() {
+        let want = Want { slots: HOUR, jobs: Vec::new() };
+        let fired = store.fire(Some(SESSION), fires.to_vec(), want).await.unwrap().value;
+        let (mut runs, mut leases) = (Vec::new(), Vec::new());
+        for firing in fired {
+            let Firing::Fired { run, lease } = firing else { panic!("{firing:?}") };
+            runs.push(run);
+            leases.extend(lease);
+        }
+        let (settlements, effects) = (leases.iter().map(done).collect(), Vec::new());
+        let n = n * 10 + part as u64;
+        let settle = Settle { session: SESSION, lane: 0, n, settlements, effects, want: Want::default() };
+        store.settle(settle).await.unwrap();
+        let completing = runs.iter().map(|run| Complete { run: *run, finish: false }).collect();
+        for completion in store.complete(completing).await.unwrap().value {
+            assert!(matches!(completion, Completion::Completed(_)), "{completion:?}");
+        }
     }
-    let settlements = leases.iter().map(done).collect();
-    let settle =
-        Settle { session: SESSION, lane: 0, n, settlements, effects: Vec::new(), want: Want::default() };
-    store.settle(settle).await.unwrap();
-    // Asked for at once, so that they share their commits.
-    let completing: Vec<_> = runs.iter().map(|run| store.complete(*run, false)).collect();
-    for completion in completing {
-        let completion = completion.await.unwrap().value;
-        assert!(matches!(completion, Completion::Completed(_)), "{completion:?}");
-    }
-    while store.prune(1_000).await.unwrap().value == 1_000 {}
+    while store.prune(1_000).await.unwrap().value.more {}
     let Some(Cause::Tick { tick, .. }) = last else { panic!("an hour has ticks") };
     ScheduleState { cursor: tick, ..state }
 }

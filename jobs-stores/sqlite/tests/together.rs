@@ -111,7 +111,7 @@ async fn what_a_cancelled_run_left_is_deleted() {
     attach(&store, 1).await;
     let run = filled(&store, 1, 1, 100_000).await;
     let leases = settle(&store, 1, 1, Vec::new(), 10).await.unwrap();
-    assert_eq!(store.cancel(run).await.unwrap().value, Some(true));
+    assert_eq!(store.cancel(run).await.unwrap().value, jobs_core::Cancellation::Cancelled { more: false });
     let counts = store.run(run).await.unwrap().value.unwrap().counts;
     assert_eq!((counts.total, counts.cancelled), (100_000, 99_990));
     settle(&store, 1, 2, leases.iter().map(done).collect(), 10).await.unwrap();

@@ -18,7 +18,7 @@ use jobs_core::{
     descriptor::{self, GroupBlock, Handler, JobDef, inventory},
 };
 use jobs_runner::{
-    MemoryStore, RunState, Verdict,
+    Event, MemoryStore, RunState, Verdict,
     prelude::*,
     testing::{Harness, Running},
 };
@@ -67,6 +67,8 @@ impl Work {
     async fn tick(&self, cx: &JobContext) {
         self.log.note(cx.tick().unwrap().to_string()[11..19].to_owned());
     }
+    #[job("seconds", "* * * * * *")]
+    async fn seconds(&self) {}
     #[job("long", max_compute_time = "9h")]
     async fn long(&self, cx: &JobContext) {
         let _inside = self.inside.enter();
@@ -118,6 +120,36 @@ async fn the_stores_clock_steps_forward_and_no_tick_fires_twice() {
     let expected = ["00:01:00", "00:02:00", "00:07:00", "00:08:00", "00:09:00", "00:10:00"];
     assert_eq!(log, expected, "the latest of those leapt over is caught up");
     assert_eq!(missed, 4);
+}
+
+#[tokio::test]
+async fn a_year_without_a_runner_is_one_record_and_one_warning() -> Result<()> {
+    let year = DAY * 365;
+    let (t, step) = stepped(1, &Work::default(), &["work.seconds"]).await;
+    t.advance(secs(10)).await;
+    step.fetch_add(i64::try_from(year.as_millis()).unwrap(), Ordering::Relaxed);
+    t.advance(MINUTE).await;
+    let told = t.events().into_iter().filter_map(|event| match event {
+        Event::TicksMissed { first, last, count, .. } => Some((first, last, count)),
+        _ => None,
+    });
+    let told: Vec<_> = told.collect();
+    let [(first, last, count)] = told[..] else { panic!("{} warnings", told.len()) };
+    assert!((31_535_980..=31_536_000).contains(&count), "{count}");
+    assert_eq!(
+        last.as_second() - first.as_second() + 1,
+        i64::try_from(count).unwrap(),
+        "each second of them"
+    );
+    let records = t.client().ticks(Work::SECONDS, 1_000).await?;
+    let missed: Vec<_> = records.iter().filter(|info| info.verdict == Verdict::Missed).collect();
+    assert_eq!((missed.len(), missed[0].count, missed[0].tick, missed[0].last), (1, count, first, last));
+    // Every second has one verdict, on both sides of the missed ones.
+    let seconds: u64 = records.iter().map(|info| info.count).sum();
+    let whole = records[0].last.as_second() - records[records.len() - 1].tick.as_second() + 1;
+    assert_eq!(i64::try_from(seconds).unwrap(), whole);
+    assert!(t.fired(Work::SECONDS).len() > 55, "and they fire on");
+    Ok(())
 }
 
 #[tokio::test]

@@ -10,6 +10,8 @@ use jobs_runner::prelude::*;
 use servers::{postgres, redis};
 use tempfile::TempDir;
 
+use crate::limits;
+
 /// A kind of store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -71,7 +73,7 @@ impl Backend {
     pub fn start(kind: Kind) -> Result<Self> {
         Ok(match kind {
             Kind::Sqlite => Self::Sqlite(tempfile::tempdir()?),
-            Kind::Redis => Self::Redis(redis::Server::start(redis::Options::new().appendfsync("always"))?),
+            Kind::Redis => Self::Redis(redis::Server::start(watched("always"))?),
             Kind::Postgres => Self::Postgres(postgres::Server::start(postgres::Options::new())?),
         })
     }
@@ -81,7 +83,7 @@ impl Backend {
     /// # Errors
     /// As [`start`](Self::start).
     pub fn synced_every_second() -> Result<Self> {
-        Ok(Self::Redis(redis::Server::start(redis::Options::new().appendfsync("everysec"))?))
+        Ok(Self::Redis(redis::Server::start(watched("everysec"))?))
     }
 
     /// What processes connect to.
@@ -187,6 +189,35 @@ impl Backend {
         }
     }
 
+    /// Lets the store take no value of more than a mebibyte from now on, as if its limit were no higher.
+    ///
+    /// # Errors
+    /// If that cannot be set.
+    pub fn refuse_long_values(&self) -> io::Result<()> {
+        match self {
+            Self::Sqlite(folder) => limits::of_sqlite(&folder.path().join("jobs.db")),
+            Self::Redis(server) => limits::of_redis(server),
+            Self::Postgres(server) => limits::of_postgres(server),
+        }
+    }
+
+    /// The longest script since the server was started, in milliseconds; `None` of another store, and of a server that was
+    /// killed and has another one in its place.
+    ///
+    /// # Errors
+    /// If the server does not answer.
+    pub fn longest_script(&self) -> io::Result<Option<u64>> {
+        let Self::Redis(server) = self else { return Ok(None) };
+        let said = match server.says("LATENCY LATEST") {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return Ok(None),
+            said => said?,
+        };
+        // Of each kind of event: its name, when it last happened, and how long it took then and at most.
+        let mut lines = said.lines().skip_while(|line| *line != "command");
+        let longest = lines.nth(3).and_then(|line| line.strip_prefix(':')?.parse().ok());
+        Ok(Some(longest.unwrap_or(0)))
+    }
+
     /// The folder that holds all of its data.
     #[must_use]
     pub fn folder(&self) -> &Path {
@@ -196,6 +227,11 @@ impl Backend {
             Self::Postgres(server) => server.folder(),
         }
     }
+}
+
+/// A server of Redis that keeps how long its slowest commands took.
+fn watched(appendfsync: &str) -> redis::Options {
+    redis::Options::new().appendfsync(appendfsync).setting("latency-monitor-threshold", 1)
 }
 
 fn no_server() -> io::Error {

@@ -4,6 +4,10 @@
 //! `scripts/chaos` plays a scenario and prints one line of JSON.
 
 pub mod backend;
+pub mod by_hand;
+pub mod durations;
+pub mod jobs;
+mod limits;
 pub mod oracle;
 pub mod process;
 pub mod record;

@@ -1,9 +1,9 @@
-//! `scripts/chaos [--store NAME] [--scenario NAME] [--faults N] [--seconds N] [--short]`: plays a scenario, or all that
-//! the store has.
+//! `scripts/chaos [--store NAME] [--scenario NAME] [--faults N] [--seconds N] [--short] [--old PROGRAM]`: plays a scenario,
+//! or all that the store has.
 //! `chaos worker …` is a process under test.
 #![allow(clippy::print_stdout, clippy::print_stderr)] // It is a program.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use chaos::{
     backend::Kind,
@@ -14,7 +14,8 @@ use jobs_runner::prelude::*;
 use lexopt::{Arg::Long, ValueExt};
 
 const USAGE: &str =
-    "usage: chaos [--store sqlite|redis|postgres] [--scenario NAME] [--faults N] [--seconds N] [--short]";
+    "usage: chaos [--store sqlite|redis|postgres] [--scenario NAME] [--faults N] [--seconds N] [--short]
+             [--old PROGRAM]: this program of an earlier version, for `deploy`";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -37,6 +38,7 @@ async fn main() -> ExitCode {
 async fn play(mut arguments: lexopt::Parser) -> Result<bool> {
     let (mut store, mut names) = (Kind::Sqlite, Vec::new());
     let (mut faults, mut seconds, mut short) = (None, None, false);
+    let mut old = None;
     while let Some(argument) = arguments.next()? {
         match argument {
             Long("store") => store = Kind::of(&arguments.value()?.string()?)?,
@@ -44,6 +46,7 @@ async fn play(mut arguments: lexopt::Parser) -> Result<bool> {
             Long("faults") => faults = Some(arguments.value()?.parse()?),
             Long("seconds") => seconds = Some(arguments.value()?.parse()?),
             Long("short") => short = true,
+            Long("old") => old = Some(PathBuf::from(arguments.value()?)),
             Long("help") => {
                 println!("{USAGE}");
                 for kind in Kind::ALL {
@@ -60,7 +63,7 @@ async fn play(mut arguments: lexopt::Parser) -> Result<bool> {
     let program = std::env::current_exe()?;
     let faults = faults.unwrap_or(if short { 10 } else { 100 });
     let seconds = seconds.unwrap_or(if short { 3 } else { 30 });
-    let play = Play { program: &program, store, faults, seconds, short };
+    let play = Play { program: &program, store, faults, seconds, short, old: old.as_deref() };
     let mut clean = true;
     for name in names {
         let outcome = scenario::play(&name, &play).await?;

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde::Serialize;
 
 use crate::{
+    jobs::TICK,
     record::{Kind, Record},
-    worker::TICK,
 };
 
 /// A run that was asked for, and how many items it has.
@@ -66,6 +66,10 @@ pub struct Verdict {
     pub stuck: u64,
     /// The longest time from a fault until everything that was in flight had begun again, in milliseconds.
     pub recovery_ms: u64,
+    /// The longest call of each operation of the store, in milliseconds.
+    pub longest_ms: BTreeMap<String, u64>,
+    /// The longest script of a server of Redis, in milliseconds.
+    pub script_ms: Option<u64>,
     /// Items that each process worked on.
     #[serde(skip)]
     pub shares: Vec<u64>,
@@ -233,7 +237,7 @@ fn begun_after(logs: &[Vec<Record>], id: (u64, u64), after: u64) -> Option<u64> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::worker::LOAD;
+    use crate::jobs::LOAD;
 
     fn record(kind: Kind, pid: u32, at: u64, item: u64, value: u64) -> Record {
         Record { kind, job: LOAD, pid, at, run: 1, item, value, token: 0 }

@@ -3,17 +3,21 @@
 mod clocks;
 mod crowd;
 mod deploy;
+mod far;
+mod future;
 mod kill;
 mod memory;
+mod much;
 mod outage;
 mod pages;
 mod partition;
+mod refused;
 mod restore;
 mod server;
 mod share;
 mod stop;
 
-use std::{future::Future, path::Path, pin::Pin};
+use std::{future::Future, path::Path, pin::Pin, time::Duration};
 
 use jobs_runner::prelude::*;
 use serde::Serialize;
@@ -33,7 +37,14 @@ pub struct Play<'a> {
     pub seconds: u64,
     /// Whether less is done, for every day.
     pub short: bool,
+    /// The program of an earlier version, which is replaced and comes back in a deploy.
+    pub old: Option<&'a Path>,
 }
+
+/// The longest that a call of a store may take, on a machine that has time; a test may find one that has none.
+const CALL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(4));
+/// The same of a script of Redis, which keeps everybody else waiting.
+const SCRIPT: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(200));
 
 /// What came of a scenario: one line of JSON.
 #[derive(Clone, Debug, Serialize)]
@@ -62,6 +73,18 @@ impl Outcome {
         self
     }
 
+    /// Demands that no call of the store took long.
+    fn demand_short_calls(mut self, play: &Play<'_>) -> Self {
+        let bound = |(long, short): (Duration, Duration)| if play.short { short } else { long }.as_millis();
+        for (operation, took) in &self.verdict.longest_ms {
+            if u128::from(*took) > bound(CALL) {
+                self.wrong.push(format!("a call of `{operation}` took {took} ms"));
+            }
+        }
+        let script = self.verdict.script_ms.unwrap_or(0);
+        self.demand(u128::from(script) <= bound(SCRIPT), || format!("a script took {script} ms"))
+    }
+
     /// Whether every promise was kept.
     #[must_use]
     pub fn is_clean(&self) -> bool {
@@ -76,7 +99,7 @@ type Played = for<'a> fn(&'a Play<'a>) -> Pin<Box<dyn Future<Output = Result<Out
 type On = fn(Kind) -> bool;
 
 /// Every scenario: its name, the stores that it is for, and how it is played.
-const ALL: [(&str, On, Played); 20] = [
+const ALL: [(&str, On, Played); 24] = [
     ("kill", any, |play| Box::pin(kill::alone(play))),
     ("kill4", any, |play| Box::pin(kill::among_four(play))),
     ("pages", any, |play| Box::pin(pages::play(play))),
@@ -96,6 +119,10 @@ const ALL: [(&str, On, Played); 20] = [
     ("backup", any, |play| Box::pin(restore::restored(play))),
     ("deploy", any, |play| Box::pin(deploy::play(play))),
     ("crowd", any, |play| Box::pin(crowd::at_once(play))),
+    ("far", a_server, |play| Box::pin(far::play(play))),
+    ("much", any, |play| Box::pin(much::play(play))),
+    ("future", any, |play| Box::pin(future::play(play))),
+    ("refused", any, |play| Box::pin(refused::play(play))),
     ("ticks", any, |play| Box::pin(crowd::a_thousand_ticks(play))),
 ];
 

@@ -3,18 +3,22 @@
 use std::{
     io,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
-use jobs_runner::{Client, ClientError, RunHandle, prelude::*};
+use jobs_core::Link;
+use jobs_runner::{Client, ClientError, RunHandle, RunId, prelude::*};
 use tempfile::TempDir;
 
 use crate::{
     backend::{Backend, Kind},
+    by_hand::ByHand,
+    durations::{self, Durations},
     oracle::{self, Expected, Fault, Forgotten, Verdict},
     process::{Process, until},
     record::{self, Record},
-    worker::Orders,
+    worker::{self, Orders},
 };
 
 /// How long anything may take before it counts as stuck.
@@ -29,7 +33,10 @@ pub struct Stage {
     /// The store, for those who trouble it.
     pub backend: Backend,
     orders: Orders,
-    client: Client,
+    /// How anybody else reaches the store.
+    pub client: Client,
+    durations: Arc<Durations>,
+    patience: Duration,
     runs: Vec<(RunHandle, u64)>,
     faults: Vec<Fault>,
     forgotten: Vec<Forgotten>,
@@ -49,18 +56,45 @@ impl Stage {
     /// # Errors
     /// If it cannot be connected to.
     pub async fn on(program: &Path, backend: Backend, orders: Orders) -> Result<Self> {
-        let directory = tempfile::tempdir()?;
-        let store = backend.url();
-        let logs = directory.path().join("logs");
-        std::fs::create_dir(&logs)?;
-        let client = Client::connect(&*store).await?;
-        let orders = Orders { store, logs, ..orders };
+        let (directory, orders) = directory(&backend, orders)?;
+        Self::connected(program, backend, directory, orders).await
+    }
+
+    /// A store that an earlier version has made, and so many processes of that version: this one comes after them.
+    ///
+    /// # Errors
+    /// If the store cannot be made, or a process does not start.
+    pub async fn after(
+        program: &Path,
+        kind: Kind,
+        orders: Orders,
+        processes: usize,
+    ) -> Result<(Self, Vec<Process>)> {
+        let backend = Backend::start(kind)?;
+        let (directory, orders) = directory(&backend, orders)?;
+        let mut all = Vec::new();
+        for _ in 0..processes {
+            let process = Process::start(orders.program.as_deref().unwrap_or(program), &orders)?;
+            // This version would change the store by looking into it: the banner has to say that it runs.
+            until("a process has started", PATIENCE, || Ok(process.said()?.contains("chaos.load")))?;
+            all.push(process);
+        }
+        let orders = Orders { program: None, ..orders };
+        Ok((Self::connected(program, backend, directory, orders).await?, all))
+    }
+
+    async fn connected(program: &Path, backend: Backend, directory: TempDir, orders: Orders) -> Result<Self> {
+        let durations = Arc::new(Durations::create(&orders.logs)?);
+        let store = worker::open(&orders.store, 0, durations.clone()).await?;
+        let client = Client::connect(store).await?;
         Ok(Self {
             program: program.to_owned(),
             _directory: directory,
             backend,
             orders,
             client,
+            durations,
+            patience: PATIENCE,
             runs: Vec::new(),
             faults: Vec::new(),
             forgotten: Vec::new(),
@@ -72,7 +106,8 @@ impl Stage {
     /// # Errors
     /// If it does not lead there.
     pub async fn connect(&mut self, store: &str) -> Result<()> {
-        self.client = Client::connect(store).await?;
+        let connected = worker::open(store, 0, self.durations.clone()).await?;
+        self.client = Client::connect(connected).await?;
         store.clone_into(&mut self.orders.store);
         Ok(())
     }
@@ -81,6 +116,40 @@ impl Stage {
     #[must_use]
     pub fn orders(&self) -> &Orders {
         &self.orders
+    }
+
+    /// Tells processes something else from now on.
+    pub fn order(&mut self, change: impl FnOnce(&mut Orders)) {
+        change(&mut self.orders);
+    }
+
+    /// Lets everything take so many times as long before it counts as stuck.
+    pub fn be_patient(&mut self, times: u32) {
+        self.patience = PATIENCE * times;
+    }
+
+    /// How long anything may take before it counts as stuck.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    /// Does what a process would, by hand: as one that links this.
+    ///
+    /// # Errors
+    /// If the store does not answer.
+    pub async fn by_hand(&self, links: Vec<Link>) -> Result<ByHand> {
+        let store = worker::open(&self.orders.store, 0, self.durations.clone()).await?;
+        ByHand::attach(store, links).await
+    }
+
+    /// Expects the items of a run that was asked for elsewhere: so many, 0, 1, 2 and so on.
+    ///
+    /// # Errors
+    /// If there is no such run.
+    pub async fn expect(&mut self, run: RunId, items: u64) -> Result<()> {
+        self.runs.push((self.client.handle(run).await?, items));
+        Ok(())
     }
 
     /// Starts a process, and waits until it has joined the others.
@@ -118,7 +187,7 @@ impl Stage {
     /// # Errors
     /// If it cannot be started.
     pub fn begin(&self, orders: &Orders) -> io::Result<Process> {
-        Process::start(&self.program, orders)
+        Process::start(orders.program.as_ref().unwrap_or(&self.program), orders)
     }
 
     /// Waits until a process has joined the others.
@@ -273,7 +342,7 @@ impl Stage {
     /// # Errors
     /// If a process ends badly, or the logs cannot be read.
     pub async fn conclude(self, processes: Vec<Process>) -> Result<(Verdict, Vec<Vec<Record>>)> {
-        let deadline = std::time::Instant::now() + PATIENCE;
+        let deadline = std::time::Instant::now() + self.patience;
         let mut expected = Vec::new();
         for (run, items) in &self.runs {
             let left = deadline.saturating_duration_since(std::time::Instant::now());
@@ -285,6 +354,18 @@ impl Stage {
             process.end()?;
         }
         let logs = self.logs()?;
-        Ok((oracle::judge_but(&logs, &expected, &self.faults, &self.forgotten), logs))
+        let verdict = oracle::judge_but(&logs, &expected, &self.faults, &self.forgotten);
+        let longest_ms = durations::read(&self.orders.logs)?;
+        // A server that was killed keeps nothing of what was before.
+        let script_ms = self.backend.longest_script()?;
+        Ok((Verdict { longest_ms, script_ms, ..verdict }, logs))
     }
+}
+
+/// A directory for the logs, and orders that name it and the store.
+fn directory(backend: &Backend, orders: Orders) -> Result<(TempDir, Orders)> {
+    let directory = tempfile::tempdir()?;
+    let logs = directory.path().join("logs");
+    std::fs::create_dir(&logs)?;
+    Ok((directory, Orders { store: backend.url(), logs, ..orders }))
 }

@@ -12,8 +12,8 @@ use jobs_conformance::{
 use jobs_core::{BoxFuture, End, Firing, Lease, Settle, Stage, Store, Token, Wakeups};
 
 use crate::{
+    jobs::number_of,
     record::{Kind, Log},
-    worker::number_of,
 };
 
 /// A store that notes which ends of items it has acknowledged, and which leases it has called lost.
@@ -72,7 +72,7 @@ impl Witness {
         let mut known = self.leases();
         for settlement in &settle.settlements {
             let Some(Held { job, run, start, .. }) = known.get(&settlement.token).copied() else { continue };
-            if matches!(settlement.end, End::Done(_)) && !lost.contains(&settlement.token) {
+            if matches!(settlement.end, End::Done(_) | End::Dead(_)) && !lost.contains(&settlement.token) {
                 let (from, to) = (u64::from(settlement.from), u64::from(settlement.to));
                 self.log.note(Kind::Settled, job, run, start + from, start + to);
             }

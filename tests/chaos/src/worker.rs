@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -16,7 +16,9 @@ use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    record::{Kind, Log},
+    durations::{Durations, Timed},
+    jobs::{Chaos, DECODES},
+    record::Log,
     witness::Witness,
 };
 
@@ -38,6 +40,10 @@ pub struct Orders {
     pub concurrency: u32,
     /// Whether it fires ticks, one a second.
     pub ticks: bool,
+    /// Which other jobs it works on, besides the load and the pages.
+    pub also: Vec<String>,
+    /// Whether it can decode the items of `chaos.fickle`.
+    pub decodes: bool,
     /// Another schedule of the ticks than that in the code.
     pub schedule: Option<String>,
     /// How long its session lives without a beat.
@@ -46,6 +52,9 @@ pub struct Orders {
     pub offset: i64,
     /// What the process takes for the time of day, as libfaketime reads it: `+600s`.
     pub clock: Option<String>,
+    /// The program of an earlier version that plays the process.
+    #[serde(skip)]
+    pub program: Option<PathBuf>,
 }
 
 impl Default for Orders {
@@ -57,89 +66,27 @@ impl Default for Orders {
             work: 0,
             concurrency: 1,
             ticks: false,
+            also: Vec::new(),
+            decodes: true,
             schedule: None,
             lease: LEASE,
             offset: 0,
             clock: None,
+            program: None,
         }
     }
 }
 
-/// The number of a job in the log.
-#[must_use]
-pub fn number_of(job: &str) -> u8 {
-    match job {
-        "chaos.load" => LOAD,
-        "chaos.pages" => PAGES,
-        _ => TICK,
-    }
+/// Opens the store of a URL, its clock so many milliseconds ahead, and notes how long its calls take.
+///
+/// # Errors
+/// If it cannot be opened.
+pub async fn open(url: &str, offset: i64, durations: Arc<Durations>) -> Result<Arc<dyn Store>> {
+    let store = open_bare(url, offset).await?;
+    Ok(Arc::new(Wrapper(Timed::new(store, durations))))
 }
 
-/// A query whose items are there all at once.
-pub const LOAD: u8 = 1;
-/// A query that is called page by page.
-pub const PAGES: u8 = 2;
-/// A job without items, every second.
-pub const TICK: u8 = 3;
-
-/// So many items to a page.
-const PAGE: u64 = 5_000;
-
-struct Chaos {
-    log: Arc<Log>,
-    orders: Orders,
-}
-
-#[cron_group("chaos")]
-impl Chaos {
-    #[query("load")]
-    async fn load_items(&self, cx: &JobContext) -> Vec<u64> {
-        self.query(LOAD, cx, 0);
-        (0..self.orders.items).collect()
-    }
-
-    #[job("load")]
-    async fn load(&self, cx: &JobContext, n: u64) {
-        self.work(LOAD, cx, n).await;
-    }
-
-    #[query("pages")]
-    async fn page(&self, cx: &JobContext, from: Option<u64>) -> Result<Page<u64, u64>> {
-        let from = from.unwrap_or(0);
-        self.query(PAGES, cx, from);
-        let to = (from + PAGE).min(self.orders.items);
-        Ok(Page::new((from..to).collect(), (to < self.orders.items).then_some(to)))
-    }
-
-    #[job("pages")]
-    async fn pages(&self, cx: &JobContext, n: u64) {
-        self.work(PAGES, cx, n).await;
-    }
-
-    #[job("tick", "* * * * * *", catch_up = "all", overlap = "allow")]
-    async fn tick(&self, cx: &JobContext) {
-        let tick = cx.tick().map_or(0, |tick| u64::try_from(tick.as_millisecond()).unwrap_or(0));
-        self.work(TICK, cx, tick).await;
-    }
-}
-
-impl Chaos {
-    fn query(&self, job: u8, cx: &JobContext, from: u64) {
-        self.log.note(Kind::Query, job, cx.item_id().number(), from, 0);
-    }
-
-    async fn work(&self, job: u8, cx: &JobContext, value: u64) {
-        let id = cx.item_id();
-        self.log.note_with(Kind::Begin, job, (id.number(), id.n()), value, cx.token());
-        if self.orders.work > 0 {
-            tokio::time::sleep(Duration::from_micros(fastrand::u64(0..=self.orders.work))).await;
-        }
-        self.log.note(Kind::End, job, id.number(), id.n(), value);
-    }
-}
-
-/// Opens the store of a URL, its clock so many milliseconds ahead.
-async fn open(url: &str, offset: i64) -> Result<Arc<dyn Store>> {
+async fn open_bare(url: &str, offset: i64) -> Result<Arc<dyn Store>> {
     Ok(match url.split(':').next() {
         Some("sqlite") => {
             let store = SqliteStore::open(SqliteOptions::from_url(url)?.clock_offset(offset)).await?;
@@ -173,12 +120,12 @@ pub fn offset_file(logs: &Path) -> PathBuf {
 }
 
 /// Takes another offset of the store's clock whenever the process is sent SIGUSR2: the clock has stepped.
-async fn step_the_clock(orders: Orders, witness: Arc<Wrapper<Witness>>) {
+async fn step_the_clock(orders: Orders, witness: Arc<Wrapper<Witness>>, durations: Arc<Durations>) {
     let Ok(mut signals) = signal(SignalKind::user_defined2()) else { return };
     while signals.recv().await.is_some() {
         let offset = std::fs::read_to_string(offset_file(&orders.logs)).unwrap_or_default();
         if let Ok(offset) = offset.parse()
-            && let Ok(store) = open(&orders.store, offset).await
+            && let Ok(store) = open(&orders.store, offset, durations.clone()).await
         {
             witness.0.turn_to(store);
         }
@@ -191,18 +138,25 @@ async fn step_the_clock(orders: Orders, witness: Arc<Wrapper<Witness>>) {
 /// If the store cannot be opened, or the runner does not start.
 pub async fn run(orders: Orders) -> Result<()> {
     let log = Arc::new(Log::create(&orders.logs)?);
-    let store = open(&orders.store, orders.offset).await?;
+    let durations = Arc::new(Durations::create(&orders.logs)?);
+    let store = open(&orders.store, orders.offset, durations.clone()).await?;
     let witness = Arc::new(Wrapper(Witness::new(store, log.clone())));
-    tokio::spawn(step_the_clock(orders.clone(), witness.clone()));
-    let wanted = ["chaos.load", "chaos.pages", "chaos.tick"];
-    let wanted = wanted.into_iter().filter(|job| orders.ticks || *job != "chaos.tick");
+    tokio::spawn(step_the_clock(orders.clone(), witness.clone(), durations));
+    DECODES.store(orders.decodes, Ordering::Relaxed);
+    let mut wanted = vec!["chaos.load", "chaos.pages"];
+    if orders.ticks {
+        wanted.push("chaos.tick");
+    }
+    wanted.extend(orders.also.iter().map(String::as_str));
     let mut builder = Runner::builder()
         .store(witness as Arc<dyn Store>)
-        .provide(Chaos { log, orders: orders.clone() })
+        .provide(Chaos::new(log, orders.clone()))
         .only(wanted)
         .lease(orders.lease)
         .grace(Duration::from_secs(5))
-        .configure("chaos.*", JobOptions::new().concurrency(orders.concurrency));
+        .configure("chaos.*", JobOptions::new().concurrency(orders.concurrency))
+        // Whoever asked for a run looks for it in the end.
+        .configure("chaos.load", JobOptions::new().concurrency(orders.concurrency).keep_runs(100_000));
     if let Some(schedule) = &orders.schedule {
         builder = builder.configure("chaos.tick", JobOptions::new().schedule(schedule));
     }

@@ -1,4 +1,4 @@
-//! Every scenario on a server of Redis, in its short form: the promises of DESIGN §8 under real signals.
+//! Every scenario on a server of Redis, in its short form: the promises under real signals.
 #![allow(missing_docs, clippy::panic, clippy::unwrap_used)] // A test may panic.
 
 mod common;
@@ -110,4 +110,24 @@ async fn ten_processes_begin_at_once_on_nothing() {
 #[tokio::test]
 async fn ten_processes_make_a_thousand_runs_of_a_thousand_ticks() {
     clean("ticks").await;
+}
+
+#[tokio::test]
+async fn a_server_ten_milliseconds_away_loses_nothing_when_processes_are_killed() {
+    clean("far").await;
+}
+
+#[tokio::test]
+async fn much_of_everything_slows_nobody_down() {
+    clean("much").await;
+}
+
+#[tokio::test]
+async fn a_clock_ten_years_ahead_for_four_seconds_stops_nothing() {
+    clean("future").await;
+}
+
+#[tokio::test]
+async fn a_value_that_is_refused_fails_what_it_belongs_to_and_nothing_else() {
+    clean("refused").await;
 }

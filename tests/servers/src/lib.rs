@@ -3,6 +3,7 @@
 //! A server ends with its value, and also with the test's process, however that ends: so a server that all tests of a
 //! process share may stand in a `static`.
 
+mod conversation;
 pub mod pgbouncer;
 pub mod port;
 pub mod postgres;

@@ -14,6 +14,8 @@ use tempfile::TempDir;
 
 use crate::{port, process, process::Process};
 
+/// Names the folder that holds the programs of the version to test on.
+const ASKED: &str = "JOBS_TEST_POSTGRES";
 /// Where Debian puts each version.
 const VERSIONS: &str = "/usr/lib/postgresql";
 /// So long a server may take until it accepts connections.
@@ -118,7 +120,13 @@ impl Server {
         let file = fs::File::create(&log)?;
         let mut command = unprivileged(&program("postgres")?, folder)?;
         command.arg("-D").arg(folder.join("data")).args(["-p", &self.port.to_string()]);
-        for (name, value) in [("listen_addresses", "127.0.0.1"), ("unix_socket_directories", "")] {
+        let settings = [
+            ("listen_addresses", "127.0.0.1"),
+            ("unix_socket_directories", ""),
+            // Postgres 13 would keep passwords in a form that the access rules do not take.
+            ("password_encryption", "scram-sha-256"),
+        ];
+        for (name, value) in settings {
             command.arg("-c").arg(format!("{name}={value}"));
         }
         for (name, value) in &self.options.settings {
@@ -136,10 +144,19 @@ impl Server {
     /// # Errors
     /// If the server does not do it.
     pub fn terminate_all(&self) -> io::Result<()> {
-        const TERMINATE: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
-             WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'";
+        self.execute(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+             WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'",
+        )
+    }
+
+    /// Executes a statement as the superuser.
+    ///
+    /// # Errors
+    /// If the server does not do it, with what it says.
+    pub fn execute(&self, statement: &str) -> io::Result<()> {
         let mut psql = Command::new(program("psql")?);
-        psql.args(["--no-psqlrc", "--quiet", "--command", TERMINATE, &self.url()]);
+        psql.args(["--no-psqlrc", "--quiet", "--command", statement, &self.url()]);
         let ended = psql.stdin(Stdio::null()).output()?;
         let said = || io::Error::other(String::from_utf8_lossy(&ended.stderr).into_owned());
         if ended.status.success() { Ok(()) } else { Err(said()) }
@@ -260,8 +277,19 @@ pub(crate) fn unprivileged(program: &Path, folder: &Path) -> io::Result<Command>
     Ok(command)
 }
 
-/// Where a program of the server is: in `PATH`, or else of the highest version.
+/// Where a program is: of the version that was asked for, else in `PATH`, else of the highest version there is.
 fn program(name: &str) -> io::Result<PathBuf> {
+    if let Some(folder) = process::asked(ASKED) {
+        let program = folder.join(name);
+        // A folder with a server alone is enough: its clients may be of another version.
+        if program.is_file() {
+            return Ok(program);
+        }
+        if name != "psql" {
+            let text = format!("there is no `{name}` in {}, which `{ASKED}` names", folder.display());
+            return Err(io::Error::new(io::ErrorKind::NotFound, text));
+        }
+    }
     let mut folders: Vec<(u32, String)> = Vec::new();
     for version in fs::read_dir(VERSIONS).into_iter().flatten().flatten() {
         let number = version.file_name().to_str().and_then(|name| name.parse().ok());

@@ -95,6 +95,11 @@ impl Drop for Process {
     }
 }
 
+/// The path that an environment variable names, unless it is empty.
+pub(crate) fn asked(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
 /// Where a program is: in `PATH`, or in one of these folders.
 #[must_use]
 pub fn find(program: &str, folders: &[&str]) -> Option<PathBuf> {

@@ -5,12 +5,17 @@ use std::{
     net::{Shutdown, TcpListener, TcpStream},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU16, Ordering},
+        atomic::{AtomicU16, AtomicU64, Ordering},
+        mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+use crate::conversation::Conversation;
+
+/// How many pieces may be under way in one direction; a sender that is faster has to wait, as it does for a network.
+const UNDER_WAY: usize = 1024;
 /// How long a stalled connection sleeps between two looks at whether it may go on.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -24,6 +29,9 @@ pub struct Proxy {
 #[derive(Debug)]
 struct Shared {
     server: AtomicU16,
+    /// Whether the server is one of Postgres, so that round trips can be counted.
+    counts: bool,
+    round_trips: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -51,9 +59,26 @@ impl Proxy {
     /// # Errors
     /// If no port is free.
     pub fn start(server: u16) -> io::Result<Self> {
+        Self::begin(server, false)
+    }
+
+    /// The same before a server of Postgres without TLS, and counts the round trips.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn to_postgres(server: u16) -> io::Result<Self> {
+        Self::begin(server, true)
+    }
+
+    fn begin(server: u16, counts: bool) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let port = listener.local_addr()?.port();
-        let shared = Arc::new(Shared { server: AtomicU16::new(server), state: Mutex::default() });
+        let shared = Arc::new(Shared {
+            server: AtomicU16::new(server),
+            counts,
+            round_trips: AtomicU64::new(0),
+            state: Mutex::default(),
+        });
         let accepting = shared.clone();
         thread::spawn(move || accepting.accept(&listener));
         Ok(Self { port, shared })
@@ -82,7 +107,18 @@ impl Proxy {
         self.shared.state().stalled = false;
     }
 
-    /// Holds back each piece of data for so long, in both directions.
+    /// How often a client has waited for an answer since the proxy was started, over all connections: two readings
+    /// give the round trips of the time between them. A round trip begins with a Sync or a simple Query, and statements
+    /// that are sent without a wait between them share one. What a connection takes to log in does not count.
+    ///
+    /// It is always 0 unless the proxy was started by [`to_postgres`](Self::to_postgres).
+    #[must_use]
+    pub fn round_trips(&self) -> u64 {
+        self.shared.round_trips.load(Ordering::Acquire)
+    }
+
+    /// Lets each byte arrive so much later, in both directions: a round trip takes twice as long. As on a long way, many
+    /// pieces are under way at once, so this takes nothing from what passes in a second.
     pub fn delay(&self, by: Duration) {
         self.shared.state().delay = by;
     }
@@ -148,27 +184,87 @@ impl Shared {
             let kept = stream.try_clone()?;
             self.state().connections.push(kept);
         }
-        for (from, to) in [(client.try_clone()?, server.try_clone()?), (server, client)] {
-            let shared = self.clone();
-            thread::spawn(move || shared.pass(number, from, to));
+        let conversation = Arc::new(Mutex::new(Conversation::default()));
+        let ways =
+            [(Direction::Asks, client.try_clone()?, server.try_clone()?), (Direction::Hears, server, client)];
+        for (direction, from, to) in ways {
+            let (sender, receiver) = sync_channel(UNDER_WAY);
+            let way = Way { number, direction, shared: self.clone(), conversation: conversation.clone() };
+            let (reading, writing) = (way.clone(), way);
+            let (source, drain) = (from.try_clone()?, to.try_clone()?);
+            thread::spawn(move || reading.read(source, &sender));
+            thread::spawn(move || {
+                writing.write(drain, &receiver);
+                for stream in [from, to] {
+                    let _closed = stream.shutdown(Shutdown::Both);
+                }
+            });
         }
         Ok(())
     }
+}
 
-    fn pass(&self, number: u64, mut from: TcpStream, mut to: TcpStream) {
-        let mut piece = vec![0; 64 * 1024];
-        while let Ok(read) = from.read(&mut piece) {
-            let delay = self.state().delay;
-            thread::sleep(delay);
-            while self.state().holds_back(number) {
+/// Whether it is the client that speaks or that listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Direction {
+    Asks,
+    Hears,
+}
+
+/// One direction of a connection.
+#[derive(Clone, Debug)]
+struct Way {
+    number: u64,
+    direction: Direction,
+    shared: Arc<Shared>,
+    conversation: Arc<Mutex<Conversation>>,
+}
+
+/// Data under way, and when they arrive.
+struct Piece {
+    due: Instant,
+    bytes: Vec<u8>,
+}
+
+impl Way {
+    /// Takes in what one side sends.
+    fn read(&self, mut from: TcpStream, under_way: &SyncSender<Piece>) {
+        let mut buffer = vec![0; 64 * 1024];
+        while let Ok(read @ 1..) = from.read(&mut buffer) {
+            let bytes = buffer[..read].to_vec();
+            let due = Instant::now() + self.shared.state().delay;
+            if self.counts(Direction::Asks) {
+                self.conversation().asks(&bytes);
+            }
+            if under_way.send(Piece { due, bytes }).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Hands it to the other side, each piece when it is due.
+    fn write(&self, mut to: TcpStream, under_way: &Receiver<Piece>) {
+        for Piece { due, bytes } in under_way {
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+            while self.shared.state().holds_back(self.number) {
                 thread::sleep(LOOK);
             }
-            if read == 0 || to.write_all(&piece[..read]).is_err() {
-                break;
+            // Before the client can hear it and ask again.
+            if self.counts(Direction::Hears) {
+                let ended = self.conversation().hears(&bytes);
+                self.shared.round_trips.fetch_add(ended, Ordering::AcqRel);
+            }
+            if to.write_all(&bytes).is_err() {
+                return;
             }
         }
-        for stream in [from, to] {
-            let _closed = stream.shutdown(Shutdown::Both);
-        }
+    }
+
+    fn counts(&self, direction: Direction) -> bool {
+        self.shared.counts && self.direction == direction
+    }
+
+    fn conversation(&self) -> MutexGuard<'_, Conversation> {
+        self.conversation.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -15,6 +15,8 @@ use tempfile::TempDir;
 
 use crate::{port, process, process::Process};
 
+/// Names the program to test on: another version of `redis-server`, or a `valkey-server`.
+const ASKED: &str = "JOBS_TEST_REDIS";
 /// Where the program stands on systems whose `PATH` does not name it.
 const FOLDERS: [&str; 4] = ["/usr/bin", "/usr/local/bin", "/usr/local/opt/redis/bin", "/opt/homebrew/bin"];
 /// So long a server may take until it accepts connections.
@@ -234,6 +236,11 @@ impl Server {
 }
 
 fn program() -> io::Result<PathBuf> {
+    if let Some(program) = process::asked(ASKED) {
+        let text = || format!("there is no program {}, which `{ASKED}` names", program.display());
+        let missing = || io::Error::new(io::ErrorKind::NotFound, text());
+        return if program.is_file() { Ok(program) } else { Err(missing()) };
+    }
     process::find("redis-server", &FOLDERS).ok_or_else(|| {
         let text = "there is no `redis-server`; install it with `apt-get install redis-server`";
         io::Error::new(io::ErrorKind::NotFound, text)

@@ -11,10 +11,10 @@ use std::{
 };
 
 use jobs_core::{
-    Append, Appended, Attach, Attached, Beat, Cell, Completion, DeadFilter, DeadItem, Fire, Firing, ItemId,
-    ItemInfo, JobRecord, PAUSES, Pass, Passing, Pulse, PutCell, Reaped, Reply, Requeue, Requeued, RunFilter,
-    RunId, RunReport, ScheduleState, SessionId, SessionRecord, Settle, Settled, Store, StoreError,
-    StoreResult, TickInfo, Wakeups, Want,
+    Append, Appended, Attach, Attached, Beat, Cancellation, Cell, Complete, Completion, DeadFilter, DeadItem,
+    Fire, Firing, ItemId, ItemInfo, JobRecord, PAUSES, Pass, Passing, Pruned, Pulse, PutCell, Reaped, Reply,
+    Requeue, Requeued, RunFilter, RunId, RunReport, ScheduleState, SessionId, SessionRecord, Settle, Settled,
+    Store, StoreError, StoreResult, TickInfo, Wakeups, Want,
 };
 use jobs_runner::MemoryStore;
 use tokio::time::sleep;
@@ -137,8 +137,8 @@ impl Store for Faulty {
         })
     }
 
-    fn detach(&self, session: SessionId) -> StoreResult<'_, ()> {
-        self.call("detach", move |store| noted(at_once(store.detach(session)), |()| Step::Detach(session)))
+    fn detach(&self, session: SessionId) -> StoreResult<'_, bool> {
+        self.call("detach", move |store| noted(at_once(store.detach(session)), |_| Step::Detach(session)))
     }
 
     fn beat(&self, beat: Beat) -> StoreResult<'_, Pulse> {
@@ -183,13 +183,13 @@ impl Store for Faulty {
         })
     }
 
-    fn complete(&self, run: RunId, finish: bool) -> StoreResult<'_, Completion> {
+    fn complete(&self, runs: Vec<Complete>) -> StoreResult<'_, Vec<Completion>> {
         self.call("complete", move |store| {
-            noted(at_once(store.complete(run, finish)), |completion| Step::Complete(run, completion))
+            noted(at_once(store.complete(runs.clone())), |completions| Step::Complete(runs, completions))
         })
     }
 
-    fn cancel(&self, run: RunId) -> StoreResult<'_, Option<bool>> {
+    fn cancel(&self, run: RunId) -> StoreResult<'_, Cancellation> {
         self.call("cancel", move |store| {
             noted(at_once(store.cancel(run)), |answer| Step::Cancel(run, answer))
         })
@@ -205,13 +205,11 @@ impl Store for Faulty {
 
     fn reap(&self, session: SessionId) -> StoreResult<'_, Reaped> {
         self.call("reap", move |store| {
-            let (answer, step) = noted(at_once(store.reap(session)), |reaped| Step::Reap(session, reaped));
-            let told = |step: &Step| !matches!(step, Step::Reap(_, reaped) if *reaped == Reaped::default());
-            (answer, step.filter(told))
+            noted(at_once(store.reap(session)), |reaped| Step::Reap(session, reaped))
         })
     }
 
-    fn prune(&self, limit: usize) -> StoreResult<'_, usize> {
+    fn prune(&self, limit: usize) -> StoreResult<'_, Pruned> {
         self.call("prune", move |store| (at_once(store.prune(limit)), None))
     }
 

@@ -8,8 +8,8 @@ use std::{
 };
 
 use jobs_core::{
-    Appended, Beat, Completion, Fire, Firing, ItemId, Lease, Link, Millis, Pass, Passing, Pulse, Reaped,
-    RunId, ScheduleState, SessionId, Settle, Settled, Stage, Token,
+    Appended, Beat, Cancellation, Complete, Completion, Fire, Firing, ItemId, Lease, Link, Millis, Pass,
+    Passing, Pulse, Reaped, RunId, ScheduleState, SessionId, Settle, Settled, Stage, Token,
 };
 
 use crate::clock::Clock;
@@ -132,8 +132,8 @@ pub(crate) enum Step {
         appended: Appended,
     },
     Settle(Settle, Settled),
-    Complete(RunId, Completion),
-    Cancel(RunId, Option<bool>),
+    Complete(Vec<Complete>, Vec<Completion>),
+    Cancel(RunId, Cancellation),
     Reap(SessionId, Reaped),
     /// A pattern is paused, or resumed.
     Pause(String, bool),
@@ -323,11 +323,16 @@ impl fmt::Display for Step {
                 }
                 settled.leases.iter().try_for_each(|lease| write!(f, " {}", Granted(lease)))
             }
-            Self::Complete(run, completion) => match completion {
-                Completion::Completed(report) => write!(f, "complete {run}: {:?}", report.state),
-                Completion::Already(_) => write!(f, "complete {run}: already"),
-                other => write!(f, "complete {run}: {other:?}"),
-            },
+            Self::Complete(runs, completions) => {
+                write!(f, "complete")?;
+                runs.iter().zip(completions).try_for_each(|(Complete { run, .. }, completion)| {
+                    match completion {
+                        Completion::Completed(report) => write!(f, " {run}: {:?}", report.state),
+                        Completion::Already(_) => write!(f, " {run}: already"),
+                        other => write!(f, " {run}: {other:?}"),
+                    }
+                })
+            }
             Self::Cancel(run, answer) => write!(f, "cancel {run} = {answer:?}"),
             Self::Reap(session, reaped) => {
                 write!(f, "reap {session}: {:?} items {}", reaped.nodes, reaped.items)?;
@@ -357,7 +362,9 @@ struct End<'a>(&'a jobs_core::End);
 impl fmt::Display for End<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            jobs_core::End::Retry { at, failure } => write!(f, "Retry {} {:?}", at.timestamp(), failure.kind),
+            jobs_core::End::Retry { at, failure, .. } => {
+                write!(f, "Retry {} {:?}", at.timestamp(), failure.kind)
+            }
             jobs_core::End::Dead(failure) => write!(f, "Dead {:?}", failure.kind),
             other => write!(f, "{other:?}"),
         }

@@ -1,6 +1,6 @@
 //! Cancelling a run.
 
-use jobs_core::{Appended, Counts, End, RunId, RunState};
+use jobs_core::{Appended, Cancellation, Counts, End, RunId, RunState};
 
 use super::settling::leased;
 use crate::{
@@ -8,9 +8,11 @@ use crate::{
     violation::Check,
 };
 
-fn cancel(bench: &mut Bench<'_>, run: RunId) -> Check<Option<bool>> {
+fn cancel(bench: &mut Bench<'_>, run: RunId) -> Check<Cancellation> {
     bench.ask(|store| store.cancel(run))
 }
+
+const CANCELLED: Cancellation = Cancellation::Cancelled { more: false };
 
 pub(super) fn what_waits_of_a_cancelled_run_ends(bench: &mut Bench<'_>) -> Check {
     let (run, lease) = leased(bench, 4)?;
@@ -18,9 +20,9 @@ pub(super) fn what_waits_of_a_cancelled_run_ends(bench: &mut Bench<'_>) -> Check
     bench.settle_part(A, &lease, 0, 1, End::Done(None))?;
     bench.settle_part(A, &lease, 1, 2, End::Back)?;
     let at = bench.now + 5 * MINUTE;
-    bench.settle_part(A, &lease, 2, 3, End::Retry { at, failure: failure("no", bench.now) })?;
-    bench.settle_part(A, &lease, 3, 4, End::Snooze { at: bench.now + MINUTE })?;
-    ensure_eq!(cancel(bench, run)?, Some(true), "a run that is not over is cancelled");
+    bench.settle_part(A, &lease, 2, 3, End::retry(at, bench.now, failure("no", bench.now)))?;
+    bench.settle_part(A, &lease, 3, 4, End::snooze(bench.now + MINUTE, bench.now))?;
+    ensure_eq!(cancel(bench, run)?, CANCELLED, "a run that is not over is cancelled");
     let runs: Vec<_> = bench.lease(A, 9)?.iter().filter_map(|lease| lease.chunk.header.run()).collect();
     ensure_eq!(runs, [other], "nothing of a cancelled run is leased, and of another run it is");
     let report = bench.completed(run)?;
@@ -32,7 +34,7 @@ pub(super) fn what_waits_of_a_cancelled_run_ends(bench: &mut Bench<'_>) -> Check
     // And a run that has not begun.
     let fire = bench.by_hand(FAN);
     let queued = bench.stored(fire)?;
-    ensure_eq!(cancel(bench, queued)?, Some(true), "a run that has not begun is cancelled");
+    ensure_eq!(cancel(bench, queued)?, CANCELLED, "a run that has not begun is cancelled");
     ensure_eq!(bench.lease(A, 9)?, [], "its query is not run");
     ensure_eq!(bench.completed(queued)?.state, RunState::Cancelled, "it is over");
     Ok(())
@@ -40,11 +42,11 @@ pub(super) fn what_waits_of_a_cancelled_run_ends(bench: &mut Bench<'_>) -> Check
 
 pub(super) fn what_a_cancelled_run_holds_ends_when_settled(bench: &mut Bench<'_>) -> Check {
     let (run, lease) = leased(bench, 5)?;
-    ensure_eq!(cancel(bench, run)?, Some(true), "a run that is not over is cancelled");
+    ensure_eq!(cancel(bench, run)?, CANCELLED, "a run that is not over is cancelled");
     let ends = [
         End::Done(None),
-        End::Retry { at: bench.now, failure: failure("no", bench.now) },
-        End::Snooze { at: bench.now },
+        End::retry(bench.now, bench.now, failure("no", bench.now)),
+        End::snooze(bench.now, bench.now),
         End::Back,
         End::Cancelled,
     ];
@@ -89,11 +91,11 @@ pub(super) fn a_cancelled_query_appends_nothing(bench: &mut Bench<'_>) -> Check 
 }
 
 pub(super) fn a_run_that_is_over_cannot_be_cancelled(bench: &mut Bench<'_>) -> Check {
-    ensure_eq!(cancel(bench, RunId::new(7))?, None, "there is no such run");
+    ensure_eq!(cancel(bench, RunId::new(7))?, Cancellation::Unknown, "there is no such run");
     let (run, lease) = leased(bench, 1)?;
     bench.settle(A, &lease, End::Done(None))?;
     bench.completed(run)?;
-    ensure_eq!(cancel(bench, run)?, Some(false), "a run that is over cannot be cancelled");
+    ensure_eq!(cancel(bench, run)?, Cancellation::Over, "a run that is over cannot be cancelled");
     ensure_eq!(bench.run(run)?.state, RunState::Succeeded, "it stays as it was");
     Ok(())
 }

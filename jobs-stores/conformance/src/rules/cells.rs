@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use jobs_core::{PutCell, SessionId};
+use jobs_core::{Effect, End, Marks, PutCell, SessionId, Settle, Settlement, Want};
 
-use super::sessions::silence;
+use super::{sessions::silence, settling::leased};
 use crate::{
     bench::{A, B, Bench, C, FAN, MINUTE, link},
     violation::{Broken, Check},
@@ -113,5 +113,54 @@ pub(super) fn cells_are_listed_by_prefix(bench: &mut Bench<'_>) -> Check {
         let promised: Vec<_> = all.map(|name| (*name).to_owned()).collect();
         ensure_eq!(listed, promised, "cells whose names begin with `{prefix}`, in order");
     }
+    Ok(())
+}
+
+pub(super) fn a_cell_is_compared_and_set_beside_effects(bench: &mut Bench<'_>) -> Check {
+    let (_, lease) = leased(bench, 8)?;
+    let mut version = put(bench, "shared", 0, value("first"))?;
+    for n in 0..lease.chunk.count() {
+        let effect = Effect::PutCell { name: "shared".to_owned(), put: value("by the effect") };
+        let settlement = Settlement { token: lease.token, from: n, to: n + 1, end: End::Done(None) };
+        let settle = Settle {
+            session: A,
+            lane: 7,
+            n: u64::from(n) + 1,
+            settlements: vec![settlement],
+            effects: vec![(0, effect)],
+            want: Want::default(),
+        };
+        let write = value("by whoever knows the version");
+        bench.both(
+            move |store| Box::pin(async move { store.put_if("shared", version, write).await.map(drop) }),
+            move |store| Box::pin(async move { store.settle(settle).await.map(drop) }),
+        )?;
+        // If the write came first, the effect came over it; if the effect came first, the write was refused.
+        let there = bench.cell("shared")?.map(|cell| (cell.version, cell.value));
+        let (now, holds) = there.ok_or_else(|| Broken("a cell that was written is there".to_owned()))?;
+        ensure_eq!(holds, "by the effect", "no write over a version that has passed undoes an effect");
+        ensure!(now > version, "an effect writes a new version");
+        version = now;
+    }
+    Ok(())
+}
+
+pub(super) fn a_cell_that_steers_nothing_wakes_nobody_who_waits_for_it(bench: &mut Bench<'_>) -> Check {
+    bench.attach(A, &[link(FAN)])?;
+    // A store may be late in telling what happened when it was opened.
+    bench.woken(|marks| marks.control)?;
+    let before = bench.marks();
+    for name in ["lock/leader", "result/7", "paused"] {
+        put(bench, name, 0, value("held"))?;
+    }
+    // What happens later is told later.
+    let work = |marks: &Marks| marks.work;
+    bench.filled(A, FAN, 1)?;
+    bench.woken_after(work, before.work)?;
+    ensure_eq!(
+        bench.marks().control,
+        before.control,
+        "a cell that steers nothing is no news for those who obey"
+    );
     Ok(())
 }

@@ -1,10 +1,10 @@
 //! The end of a run.
 
-use jobs_core::{Completion, Counts, End, RunId, RunReport, RunState, Stage};
+use jobs_core::{Complete, Completion, Counts, End, RunId, RunReport, RunState, Stage};
 
 use super::settling::leased;
 use crate::{
-    bench::{A, Bench, FAN, all_numbers, failure, link},
+    bench::{A, Bench, FAN, MINUTE, all_numbers, failure, link},
     violation::{Broken, Check},
 };
 
@@ -14,7 +14,7 @@ pub(super) fn a_run_is_completed_once(bench: &mut Bench<'_>) -> Check {
     ensure_eq!(unknown, Completion::Unknown, "a run that never was cannot be completed");
     bench.settle_part(A, &lease, 0, 1, End::Done(None))?;
     ensure_eq!(bench.complete(run, true)?, Completion::Open, "a run is open while an item has not ended");
-    bench.settle_part(A, &lease, 1, 2, End::Retry { at: bench.now, failure: failure("no", bench.now) })?;
+    bench.settle_part(A, &lease, 1, 2, End::retry(bench.now, bench.now, failure("no", bench.now)))?;
     ensure_eq!(
         bench.complete(run, true)?,
         Completion::Open,
@@ -61,7 +61,7 @@ pub(super) fn the_finish_item_comes_with_the_end(bench: &mut Bench<'_>) -> Check
     let payload: Option<RunReport> =
         leases[0].chunk.body.items().next().and_then(|p| serde_json::from_slice(p).ok());
     ensure_eq!(payload.as_ref(), Some(&*report), "the finish item's payload is the report of the run");
-    let end = End::Retry { at: bench.now, failure: failure("no", bench.now) };
+    let end = End::retry(bench.now, bench.now, failure("no", bench.now));
     bench.settle(A, &leases[0], end)?;
     let again = bench.lease_one(A)?;
     ensure_eq!(again.chunk.header.attempt, 1, "a finish item is tried again like any other");
@@ -73,6 +73,26 @@ pub(super) fn the_finish_item_comes_with_the_end(bench: &mut Bench<'_>) -> Check
         "a finish item is no item of the run"
     );
     ensure_eq!(bench.ask(|store| store.completable(9))?, [], "a run that is over stays over");
+    Ok(())
+}
+
+pub(super) fn the_finish_item_of_a_cancelled_run_goes_on(bench: &mut Bench<'_>) -> Check {
+    let (run, lease) = leased(bench, 2)?;
+    bench.ask(|store| store.cancel(run))?;
+    bench.settle(A, &lease, End::Cancelled)?;
+    bench.complete(run, true)?;
+    let finish = bench.lease_one(A)?;
+    ensure_eq!(finish.chunk.header.stage, Stage::Finish, "the finish item of a cancelled run is leased");
+    ensure_eq!(bench.beat(A)?.cancelled, [], "a finish item is not cancelled with its run");
+    let later = bench.now + MINUTE;
+    bench.settle(A, &finish, End::retry(later, bench.now, failure("no", bench.now)))?;
+    bench.advance(2 * MINUTE)?;
+    let again = bench.lease_one(A)?;
+    ensure_eq!(again.chunk.header.attempt, 1, "it is tried again like any other");
+    bench.settle(A, &again, End::Back)?;
+    let back = bench.lease_one(A)?;
+    bench.settle(A, &back, End::Done(None))?;
+    ensure_eq!(bench.lease(A, 9)?, [], "it ends once");
     Ok(())
 }
 
@@ -91,5 +111,50 @@ pub(super) fn a_run_that_may_be_over_is_told(bench: &mut Bench<'_>) -> Check {
     ensure_eq!(bench.ask(|store| store.completable(1))?.len(), 1, "no more are listed than were asked for");
     bench.completed(first)?;
     ensure_eq!(bench.ask(|store| store.completable(9))?, [second], "a run that is over is not found");
+    Ok(())
+}
+
+pub(super) fn runs_are_completed_in_one_call_each_by_its_own_guard(bench: &mut Bench<'_>) -> Check {
+    let (open, held) = leased(bench, 1)?;
+    let done = bench.filled(A, FAN, 1)?;
+    let lease = bench.lease_one(A)?;
+    bench.settle(A, &lease, End::Done(None))?;
+    let empty = bench.filled(A, FAN, 0)?;
+    let ask = |bench: &mut Bench<'_>, runs: &[(RunId, bool)]| -> Check<Vec<(RunId, &'static str)>> {
+        let asked = runs.iter().map(|(run, finish)| Complete { run: *run, finish: *finish }).collect();
+        let answers = bench.ask(|store| store.complete(asked))?;
+        ensure_eq!(answers.len(), runs.len(), "each run has its answer");
+        let asked = runs.iter().map(|(run, _)| *run);
+        let told = asked.zip(answers).map(|(run, answer)| match answer {
+            Completion::Completed(report) => (report.id, "completed"),
+            Completion::Already(report) => (report.id, "already"),
+            Completion::Open => (run, "open"),
+            Completion::Unknown => (run, "unknown"),
+        });
+        Ok(told.collect())
+    };
+    let unknown = RunId::new(7);
+    let told = ask(bench, &[(open, true), (done, true), (unknown, true), (empty, false), (done, true)])?;
+    let promised =
+        [(open, "open"), (done, "completed"), (unknown, "unknown"), (empty, "completed"), (done, "already")];
+    ensure_eq!(
+        told,
+        promised,
+        "each run is completed by itself, and the answers are in the order of the runs"
+    );
+    let finish = bench.lease(A, 9)?;
+    let of: Vec<_> =
+        finish.iter().map(|lease| (lease.chunk.header.stage, lease.chunk.header.run())).collect();
+    ensure_eq!(of, [(Stage::Finish, Some(done))], "the finish item comes to the run that has one, once");
+    // All of these are completed, so that a repeat is answered alike.
+    bench.settle(A, &held, End::Done(None))?;
+    let mut runs = vec![(open, false)];
+    for _ in 0..3 {
+        runs.push((bench.filled(A, FAN, 0)?, false));
+    }
+    let told = ask(bench, &runs)?;
+    let promised: Vec<_> = runs.iter().map(|(run, _)| (*run, "completed")).collect();
+    ensure_eq!(told, promised, "many runs are completed in one call");
+    ensure_eq!(bench.ask(|store| store.completable(9))?, [], "none of them is left open");
     Ok(())
 }

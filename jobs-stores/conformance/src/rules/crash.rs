@@ -51,7 +51,7 @@ const STEPS: &[Step] = &[
         let at = bench.now;
         settle(bench, life, |number, now| match number {
             0 => End::Done(None),
-            1 => End::Retry { at, failure: failure("no", now) },
+            1 => End::retry(at, now, failure("no", now)),
             _ => End::Back,
         })
     },

@@ -52,7 +52,7 @@ pub(super) fn an_expired_item_is_counted(bench: &mut Bench<'_>) -> Check {
 pub(super) fn a_retried_item_comes_back_as_its_next_attempt(bench: &mut Bench<'_>) -> Check {
     let (run, mut lease) = leased(bench, 1)?;
     for attempt in 1..4 {
-        bench.settle(A, &lease, End::Retry { at: bench.now, failure: failure("no", bench.now) })?;
+        bench.settle(A, &lease, End::retry(bench.now, bench.now, failure("no", bench.now)))?;
         lease = bench.lease_one(A)?;
         let header = &lease.chunk.header;
         ensure_eq!((header.attempt, header.fresh), (attempt, false), "an attempt that failed is counted");
@@ -67,9 +67,9 @@ pub(super) fn a_retried_item_comes_back_as_its_next_attempt(bench: &mut Bench<'_
 pub(super) fn a_retry_waits_for_its_time(bench: &mut Bench<'_>) -> Check {
     let (_, lease) = leased(bench, 2)?;
     let at = bench.now + 5 * MINUTE;
-    let settled = bench.settle_part(A, &lease, 0, 1, End::Retry { at, failure: failure("no", bench.now) })?;
+    let settled = bench.settle_part(A, &lease, 0, 1, End::retry(at, bench.now, failure("no", bench.now)))?;
     ensure_eq!(settled.next_due, Some(at), "a settle tells when the next item is due");
-    bench.settle_part(A, &lease, 1, 2, End::Snooze { at: at + MINUTE })?;
+    bench.settle_part(A, &lease, 1, 2, End::snooze(at + MINUTE, bench.now))?;
     ensure_eq!(bench.lease(A, 9)?, [], "what waits for its time is not leased before");
     bench.advance(4 * MINUTE)?;
     ensure_eq!(bench.lease(A, 9)?, [], "what waits for its time is not leased a minute before");
@@ -82,7 +82,7 @@ pub(super) fn a_retry_waits_for_its_time(bench: &mut Bench<'_>) -> Check {
 
 pub(super) fn a_snoozed_item_comes_back_uncharged(bench: &mut Bench<'_>) -> Check {
     let (run, lease) = leased(bench, 1)?;
-    bench.settle(A, &lease, End::Snooze { at: bench.now })?;
+    bench.settle(A, &lease, End::snooze(bench.now, bench.now))?;
     let lease = bench.lease_one(A)?;
     ensure_eq!(lease.chunk.header.attempt, 0, "a snooze is no attempt");
     bench.settle(A, &lease, End::Done(None))?;
@@ -95,7 +95,7 @@ pub(super) fn a_dead_item_keeps_its_payload_and_failures(bench: &mut Bench<'_>) 
     let (run, lease) = leased(bench, 3)?;
     bench.settle_part(A, &lease, 0, 1, End::Done(None))?;
     bench.settle_part(A, &lease, 2, 3, End::Done(None))?;
-    bench.settle_part(A, &lease, 1, 2, End::Retry { at: bench.now, failure: failure("first", bench.now) })?;
+    bench.settle_part(A, &lease, 1, 2, End::retry(bench.now, bench.now, failure("first", bench.now)))?;
     let lease = bench.lease_one(A)?;
     bench.settle(A, &lease, End::Dead(failure("second", bench.now)))?;
     let dead = bench.dead()?;
@@ -113,7 +113,7 @@ pub(super) fn a_dead_item_keeps_its_payload_and_failures(bench: &mut Bench<'_>) 
 
 pub(super) fn a_run_keeps_its_errors(bench: &mut Bench<'_>) -> Check {
     let (run, lease) = leased(bench, 4)?;
-    let retry = |bench: &Bench<'_>, text| End::Retry { at: bench.now, failure: failure(text, bench.now) };
+    let retry = |bench: &Bench<'_>, text| End::retry(bench.now, bench.now, failure(text, bench.now));
     let end = retry(bench, "timed out");
     bench.settle_part(A, &lease, 0, 2, end)?;
     let end = retry(bench, "refused");

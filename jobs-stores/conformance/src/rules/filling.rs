@@ -101,7 +101,7 @@ pub(super) fn staged_items_are_invisible_before_the_last(bench: &mut Bench<'_>) 
 pub(super) fn a_second_lease_drops_what_the_first_staged(bench: &mut Bench<'_>) -> Check {
     let (run, first) = filling(bench)?;
     ready(&bench.append(first.token, 0, 0..5, None, false)?)?;
-    bench.settle(A, &first, End::Retry { at: bench.now, failure: failure("no", bench.now) })?;
+    bench.settle(A, &first, End::retry(bench.now, bench.now, failure("no", bench.now)))?;
     let second = bench.lease_one(A)?;
     ready(&bench.append(second.token, 0, 100..103, None, false)?)?;
     bench.settle(A, &second, End::Back)?;
@@ -141,11 +141,11 @@ pub(super) fn a_page_is_resumed_at_its_cursor(bench: &mut Bench<'_>) -> Check {
 pub(super) fn a_stored_page_starts_the_attempts_anew(bench: &mut Bench<'_>) -> Check {
     let (_, first) = filling(bench)?;
     ensure_eq!(first.chunk.header.attempt, 0, "no attempt was counted before the first");
-    bench.settle(A, &first, End::Retry { at: bench.now, failure: failure("no", bench.now) })?;
+    bench.settle(A, &first, End::retry(bench.now, bench.now, failure("no", bench.now)))?;
     let second = bench.lease_one(A)?;
     ensure_eq!(second.chunk.header.attempt, 1, "an attempt that failed is counted");
     ready(&bench.append(second.token, 0, 0..0, Some(Some(b"0")), false)?)?;
-    bench.settle(A, &second, End::Retry { at: bench.now, failure: failure("no", bench.now) })?;
+    bench.settle(A, &second, End::retry(bench.now, bench.now, failure("no", bench.now)))?;
     let third = bench.lease_one(A)?;
     ensure_eq!(third.chunk.header.attempt, 1, "a stored page starts the attempts anew");
     Ok(())

@@ -1,8 +1,8 @@
 //! Ids of every size. All are 64 bits wide, and whoever keeps them as signed or as floating-point numbers confuses some.
 
 use jobs_core::{
-    Append, Appended, Cause, Completion, End, Fire, Firing, ItemId, Lease, RunId, SessionId, Settle,
-    Settlement, Token, Want,
+    Append, Appended, Cancellation, Cause, Completion, End, Fire, Firing, ItemId, Lease, RunId, SessionId,
+    Settle, Settlement, Token, Want,
 };
 
 use crate::{
@@ -55,7 +55,11 @@ pub(super) fn what_nobody_has_made_is_not_there(bench: &mut Bench<'_>) -> Check 
     for limit in LIMITS {
         let (run, token) = (RunId::new(limit), Token(limit));
         ensure_eq!(bench.ask(|store| store.run(run))?, None, "there is no run {run}");
-        ensure_eq!(bench.ask(|store| store.cancel(run))?, None, "there is no run {run} to cancel");
+        ensure_eq!(
+            bench.ask(|store| store.cancel(run))?,
+            Cancellation::Unknown,
+            "there is no run {run} to cancel"
+        );
         ensure_eq!(bench.complete(run, false)?, Completion::Unknown, "there is no run {run} to complete");
         ensure_eq!(bench.ask(|store| store.items(run, 9))?, [], "there are no items of run {run}");
         let items = vec![ItemId::new(limit, limit)];

@@ -254,8 +254,8 @@ pub(super) fn a_run_is_busy_until_first_attempts_are_settled(bench: &mut Bench<'
         let at = bench.now + 30 * MINUTE;
         let end = match n {
             0 => End::Done(None),
-            1 => End::Retry { at, failure: failure("no", bench.now) },
-            _ => End::Snooze { at },
+            1 => End::retry(at, bench.now, failure("no", bench.now)),
+            _ => End::snooze(at, bench.now),
         };
         bench.settle_part(A, item.0, item.1, item.1 + 1, end)?;
     }

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Time passes in which these sessions are heard of.
-fn minutes(bench: &mut Bench<'_>, minutes: u32, heard: &[SessionId]) -> Check {
+pub(super) fn minutes(bench: &mut Bench<'_>, minutes: u32, heard: &[SessionId]) -> Check {
     for _ in 0..minutes.div_ceil(5) {
         bench.advance(minutes * MINUTE / minutes.div_ceil(5))?;
         for session in heard {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jobs_core::{Cause, End, ItemState, Link, Pass, SkipReason, TickInfo, Verdict};
 
 use crate::{
-    bench::{A, B, Bench, FAN, LEASE, MINUTE, failure, link, slots, state_of},
+    bench::{A, B, Bench, FAN, FAN_TOO, LEASE, MINUTE, failure, link, slots, state_of},
     violation::Check,
 };
 
@@ -42,7 +42,7 @@ pub(super) fn pruning_keeps_the_newest(bench: &mut Bench<'_>) -> Check {
     let ticks = bench.ticks(FAN)?;
     let dead = bench.dead()?;
     ensure_eq!((ticks.len(), dead.len()), (5, 4), "nothing is removed before it is pruned");
-    ensure!(bench.ask(|store| store.prune(100))? > 0, "what is past what its job keeps is pruned");
+    ensure!(bench.ask(|store| store.prune(100))?.removed > 0, "what is past what its job keeps is pruned");
     let mut left: Vec<_> = bench.runs()?.into_iter().map(|run| run.id).collect();
     left.sort();
     let promised = [runs[0], runs[3], runs[4]];
@@ -59,12 +59,39 @@ pub(super) fn pruning_is_bounded(bench: &mut Bench<'_>) -> Check {
     littered(bench)?;
     let count = |bench: &mut Bench<'_>| -> Check<usize> { Ok(bench.runs()?.len() + bench.ticks(FAN)?.len()) };
     let mut before = count(bench)?;
-    for (limit, promised) in [(0, 0), (1, 1), (3, 3), (100, 1), (100, 0)] {
+    for (limit, removed, more) in [(1, 2, true), (2, 3, false), (100, 0, false)] {
         let pruned = bench.ask(|store| store.prune(limit))?;
         let after = count(bench)?;
-        ensure_eq!((pruned, before - after), (promised, promised), "at most {limit} records are pruned");
+        ensure_eq!(
+            (pruned.removed, before - after),
+            (removed, removed),
+            "at most {limit} of each kind are pruned"
+        );
+        ensure!(pruned.more || !more, "whoever asks is told that there is more to prune");
         before = after;
     }
+    Ok(())
+}
+
+pub(super) fn jobs_that_keep_too_much_are_pruned_alike(bench: &mut Bench<'_>) -> Check {
+    let keeps = |job| Link { keep_runs: 1, ..link(job) };
+    bench.attach(A, &[keeps(FAN), keeps(FAN_TOO)])?;
+    for (job, runs) in [(FAN, 9), (FAN_TOO, 3)] {
+        for _ in 0..runs {
+            let run = bench.filled(A, job, 0)?;
+            bench.completed(run)?;
+        }
+    }
+    let left = |bench: &mut Bench<'_>| -> Check<(usize, usize)> {
+        let runs = bench.runs()?;
+        let of = |job: &str| runs.iter().filter(|run| run.job == job).count();
+        Ok((of(FAN), of(FAN_TOO)))
+    };
+    let pruned = bench.ask(|store| store.prune(4))?;
+    ensure_eq!(left(bench)?, (7, 1), "each job that has too many gets the same share of the limit");
+    ensure!(pruned.more, "whoever asks is told that there is more to prune");
+    bench.ask(|store| store.prune(4))?;
+    ensure_eq!(left(bench)?, (3, 1), "a job that is alone in having too many gets all of the limit");
     Ok(())
 }
 
@@ -115,7 +142,7 @@ pub(super) fn a_job_is_listed_with_its_items(bench: &mut Bench<'_>) -> Check {
     bench.attach(A, &[link(FAN)])?;
     bench.filled(A, FAN, 6)?;
     let lease = bench.lease_of(A, FAN, 3)?.remove(0);
-    let later = End::Snooze { at: bench.now + 30 * MINUTE };
+    let later = End::snooze(bench.now + 30 * MINUTE, bench.now);
     bench.settle_part(A, &lease, 0, 1, later)?;
     bench.settle_part(A, &lease, 1, 2, End::Dead(failure("no", bench.now)))?;
     let listed = |bench: &mut Bench<'_>| -> Check<Vec<(bool, [u64; 4])>> {
@@ -137,7 +164,7 @@ pub(super) fn the_items_of_a_run_are_listed(bench: &mut Bench<'_>) -> Check {
     let leases = bench.lease(A, 5)?;
     let lease = leases.into_iter().filter(|lease| lease.chunk.header.run() == Some(run)).collect::<Vec<_>>();
     let began = bench.now;
-    let retry = End::Retry { at: bench.now + 5 * MINUTE, failure: failure("no", bench.now) };
+    let retry = End::retry(bench.now + 5 * MINUTE, bench.now, failure("no", bench.now));
     let until = bench.now + 5 * MINUTE;
     bench.settle_part(A, &lease[0], 0, 1, retry)?;
     let items = bench.ask(|store| store.items(run, 100))?;
@@ -196,5 +223,22 @@ pub(super) fn namespaces_share_nothing(bench: &mut Bench<'_>) -> Check {
         bench.filled(A, FAN, 1).map(drop)
     })?;
     ensure_eq!(bench.runs()?.len(), 1, "a run of another namespace is not listed");
+    Ok(())
+}
+
+pub(super) fn a_finish_item_outlives_the_record_of_its_run(bench: &mut Bench<'_>) -> Check {
+    bench.attach(A, &[Link { keep_runs: 1, ..link(FAN) }])?;
+    let runs = [bench.filled(A, FAN, 1)?, bench.filled(A, FAN, 1)?];
+    for lease in bench.lease(A, 9)? {
+        bench.settle(A, &lease, End::Done(None))?;
+    }
+    for run in runs {
+        bench.complete(run, true)?;
+    }
+    bench.ask(|store| store.prune(100))?;
+    let kept: Vec<_> = bench.runs()?.iter().map(|run| run.id).collect();
+    ensure_eq!(kept, [runs[1]], "the older run is pruned");
+    let finish: Vec<_> = bench.lease(A, 9)?.iter().filter_map(|lease| lease.chunk.header.run()).collect();
+    ensure_eq!(finish, runs, "what follows the end of a run is leased, whether or not its record is kept");
     Ok(())
 }

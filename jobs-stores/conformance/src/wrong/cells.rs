@@ -2,7 +2,7 @@
 
 use jobs_core::{Cell, PAUSES};
 
-use super::liar::{Liar, Lie};
+use super::liar::{Kind, Liar, Lie};
 use crate::call::{Answer, Call};
 
 /// Shows a cell under a number of its own: how often it was written since it was last not there.
@@ -77,4 +77,29 @@ pub(super) const LIES: &[Lie] = &[
             prefix.truncate(at);
         }
     }),
+    Lie::acts(
+        "a_cell_is_compared_and_set_beside_effects",
+        "reads a cell's version, and then writes",
+        |liar, call| {
+            Box::pin(async move {
+                let Call::PutIf(name, expected, put) = call else { return liar.truly(call).await };
+                let read = Call::Get(name.clone());
+                let reply = liar.truly(read.clone()).await?;
+                let Answer::Get(there) = reply.value else { return liar.truly(read).await };
+                if there.map_or(0, |cell| cell.version) != expected {
+                    return liar.truly(Call::PutIf(name, u64::MAX, put)).await;
+                }
+                tokio::task::yield_now().await;
+                let Answer::Get(there) = liar.truly(read.clone()).await?.value else {
+                    return liar.truly(read).await;
+                };
+                liar.truly(Call::PutIf(name, there.map_or(0, |cell| cell.version), put)).await
+            })
+        },
+    ),
+    Lie {
+        rule: "a_cell_that_steers_nothing_wakes_nobody_who_waits_for_it",
+        how: "takes each cell that is written for news",
+        kind: Kind::Wakes,
+    },
 ];

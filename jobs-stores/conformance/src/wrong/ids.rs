@@ -2,7 +2,10 @@
 
 use jobs_core::{Appended, Cause, Completion, SessionId};
 
-use super::liar::{Lie, fires};
+use super::{
+    liar::{Lie, fires},
+    runs::completions,
+};
 use crate::call::{Answer, Call};
 
 /// What is left of a number that is kept as a float.
@@ -34,8 +37,10 @@ pub(super) const LIES: &[Lie] = &[
         "what_nobody_has_made_is_not_there",
         "takes an unknown run for an open one",
         |_, answer, _| {
-            if let Answer::Complete(completion @ Completion::Unknown) = answer {
-                *completion = Completion::Open;
+            for completion in completions(answer) {
+                if *completion == Completion::Unknown {
+                    *completion = Completion::Open;
+                }
             }
         },
     ),

@@ -123,8 +123,8 @@ pub(super) const LIES: &[Lie] = &[
         "does not count failed attempts",
         |call, _| {
             for (_, end) in ends(call) {
-                if let End::Retry { at, .. } = end {
-                    *end = End::Snooze { at: *at };
+                if let End::Retry { at, wait, .. } = end {
+                    *end = End::Snooze { at: *at, wait: *wait };
                 }
             }
         },
@@ -138,8 +138,8 @@ pub(super) const LIES: &[Lie] = &[
     }),
     Lie::asks("a_snoozed_item_comes_back_uncharged", "counts a snooze as an attempt", |call, _| {
         for (_, end) in ends(call) {
-            if let End::Snooze { at } = end {
-                *end = End::Retry { at: *at, failure: failure("snoozed", *at) };
+            if let End::Snooze { at, wait } = end {
+                *end = End::Retry { at: *at, wait: *wait, failure: failure("snoozed", *at) };
             }
         }
     }),
@@ -151,6 +151,18 @@ pub(super) const LIES: &[Lie] = &[
                 for item in dead {
                     let last = item.attempts.pop();
                     item.attempts = last.into_iter().collect();
+                }
+            }
+        },
+    ),
+    Lie::answers(
+        "the_end_of_a_query_forgets_no_attempt_of_an_item",
+        "keeps the last attempt of an item alone",
+        |_, answer, _| {
+            if let Answer::Dead(dead) = answer {
+                for item in dead {
+                    let before = item.attempts.len().saturating_sub(1);
+                    item.attempts.drain(..before);
                 }
             }
         },
@@ -192,7 +204,7 @@ pub(super) const LIES: &[Lie] = &[
         |call, notes| {
             for (_, end) in ends(call) {
                 if *end == End::Back {
-                    *end = End::Snooze { at: notes.now };
+                    *end = End::snooze(notes.now, notes.now);
                 }
             }
         },

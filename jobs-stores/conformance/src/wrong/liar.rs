@@ -6,8 +6,8 @@ use std::{
 };
 
 use jobs_core::{
-    Appended, Attach, BoxFuture, Chunk, End, Fire, Firing, Lease, Millis, Reply, RunId, ScheduleState,
-    SessionId, Settle, Settlement, Stage, Store, Token, Wakeups, Want,
+    Appended, Attach, BoxFuture, Cancellation, Chunk, End, Fire, Firing, Lease, Marks, Millis, Reply, RunId,
+    ScheduleState, SessionId, Settle, Settlement, Stage, Store, Token, Waker, Wakeups, Want,
 };
 
 use crate::call::{Answer, Call, Handle, Outcome, perform};
@@ -35,6 +35,8 @@ pub(super) enum Kind {
     Plants(fn(&mut Chunk)),
     /// All namespaces are one.
     Shares,
+    /// Each cell that is written is news for those who obey.
+    Wakes,
 }
 
 impl Lie {
@@ -77,6 +79,8 @@ pub(super) struct Notes {
     pub(super) kept: BTreeMap<u64, Vec<jobs_core::Body>>,
     pub(super) marks: BTreeMap<String, u64>,
     pub(super) now: Millis,
+    /// What wakes those who wait, of a store that has its own idea of news.
+    waker: Waker,
 }
 
 impl Notes {
@@ -133,7 +137,7 @@ impl Notes {
                 *next = (*next).max(append.seq + 1);
                 *paged |= append.page.is_some();
             }
-            (Call::Cancel(run), Answer::Cancel(Some(true))) => {
+            (Call::Cancel(run), Answer::Cancel(Cancellation::Cancelled { .. })) => {
                 self.cancelled.insert(*run);
             }
             _ => {}
@@ -164,9 +168,22 @@ impl Liar {
         Ok(reply)
     }
 
+    /// The same, and remembers nothing of it.
+    pub(super) async fn quietly(&self, call: Call) -> Outcome {
+        perform(&*self.inner, call).await
+    }
+
     /// The store's time.
     pub(super) async fn now(&self) -> Result<Millis, jobs_core::StoreError> {
         Ok(self.inner.get("nothing").await?.now)
+    }
+
+    /// Says all that the store has said, and some news more.
+    fn wake(&self, news: u64) {
+        let marks = self.inner.wakeups().marks();
+        let mut notes = self.notes();
+        notes.count += news;
+        notes.waker.raise(Marks { control: marks.control + notes.count, ..marks });
     }
 
     /// Settles on behalf of whoever holds a lease.
@@ -208,6 +225,12 @@ impl Handle for Liar {
                 }
                 Kind::Acts(lie) => lie(self, call).await,
                 Kind::Plants(_) | Kind::Shares => self.truly(call).await,
+                Kind::Wakes => {
+                    let news = u64::from(matches!(call, Call::PutIf(..)));
+                    let reply = self.truly(call).await;
+                    self.wake(news);
+                    reply
+                }
             };
             self.notes().calls.push(asked);
             reply
@@ -215,7 +238,10 @@ impl Handle for Liar {
     }
 
     fn wakeups(&self) -> Wakeups {
-        self.inner.wakeups()
+        match self.lie.kind {
+            Kind::Wakes => self.notes().waker.wakeups(),
+            _ => self.inner.wakeups(),
+        }
     }
 
     fn namespace(&self, name: &str) -> Option<Arc<dyn Store>> {

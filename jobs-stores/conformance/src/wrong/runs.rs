@@ -2,41 +2,100 @@
 
 use std::time::Duration;
 
-use jobs_core::{Appended, Completion, End, ItemState, Reply, RunState, Token};
+use jobs_core::{Appended, Cancellation, Completion, End, ItemState, Reply, RunState, Stage, Token};
 
-use super::liar::{Kind, Lie, ends, leases};
-use crate::call::{Answer, Call};
+use super::liar::{Kind, Lie, ends, leases, links};
+use crate::{
+    bench::FAN_TOO,
+    call::{Answer, Call},
+};
 
 /// Another number for each that a store gives out, in the opposite order.
 fn mirrored(token: &mut Token) {
     token.0 = Token::MAX.0.wrapping_sub(token.0);
 }
 
+/// What became of each run of a complete; nothing of another operation.
+pub(super) fn completions(answer: &mut Answer) -> &mut [Completion] {
+    match answer {
+        Answer::Complete(completions) => completions,
+        _ => &mut [],
+    }
+}
+
 pub(super) const LIES: &[Lie] = &[
     Lie { rule: "namespaces_share_nothing", how: "knows one namespace alone", kind: Kind::Shares },
-    Lie::answers("a_run_is_completed_once", "completes a run for each node that asks", |_, answer, _| {
-        if let Answer::Complete(completion) = answer
-            && let Completion::Already(report) = completion
-        {
-            *completion = Completion::Completed(report.clone());
+    Lie::answers("runs_are_listed_newest_first", "lists the oldest runs first", |_, answer, _| {
+        if let Answer::Runs(runs) = answer {
+            runs.reverse();
         }
     }),
+    Lie::answers("a_run_is_completed_once", "completes a run for each node that asks", |_, answer, _| {
+        for completion in completions(answer) {
+            if let Completion::Already(report) = completion {
+                *completion = Completion::Completed(report.clone());
+            }
+        }
+    }),
+    Lie::answers(
+        "runs_are_completed_in_one_call_each_by_its_own_guard",
+        "answers for many runs in any order",
+        |_, answer, _| completions(answer).reverse(),
+    ),
     Lie::answers(
         "a_run_ends_as_its_items_did",
         "overlooks dead items beside others that are done",
         |_, answer, _| {
-            if let Answer::Complete(Completion::Completed(report)) = answer
-                && report.state == RunState::Partial
-            {
-                report.state = RunState::Succeeded;
+            for completion in completions(answer) {
+                if let Completion::Completed(report) = completion
+                    && report.state == RunState::Partial
+                {
+                    report.state = RunState::Succeeded;
+                }
             }
         },
     ),
     Lie::asks("the_finish_item_comes_with_the_end", "makes no finish item", |call, _| {
-        if let Call::Complete(_, finish) = call {
-            *finish = false;
+        if let Call::Complete(runs) = call {
+            runs.iter_mut().for_each(|run| run.finish = false);
         }
     }),
+    Lie::answers(
+        "the_finish_item_of_a_cancelled_run_goes_on",
+        "cancels a finish item with its run",
+        |_, answer, _| {
+            if let Answer::Settle(settled) = answer {
+                settled.leases.retain(|lease| lease.chunk.header.stage != Stage::Finish);
+            }
+        },
+    ),
+    Lie::answers(
+        "a_finish_item_outlives_the_record_of_its_run",
+        "drops a finish item with its run",
+        |_, answer, _| {
+            if let Answer::Settle(settled) = answer {
+                settled.leases.retain(|lease| lease.chunk.header.stage != Stage::Finish);
+            }
+        },
+    ),
+    Lie::answers(
+        "a_suspect_query_needs_no_slot_of_its_job",
+        "lets a query that is a suspect wait for its job",
+        |_, answer, _| {
+            if let Answer::Settle(settled) = answer {
+                settled.leases.retain(|lease| !lease.chunk.header.suspect);
+            }
+        },
+    ),
+    Lie::answers(
+        "what_comes_back_in_a_rename_goes_with_its_job",
+        "loses what comes back while its job is renamed",
+        |_, answer, _| {
+            if let Answer::Settle(settled) = answer {
+                settled.leases.retain(|lease| !lease.chunk.header.suspect);
+            }
+        },
+    ),
     Lie::answers("a_run_that_may_be_over_is_told", "does not tell whose last item ended", |_, answer, _| {
         if let Answer::Settle(settled) = answer {
             settled.ended.clear();
@@ -50,7 +109,10 @@ pub(super) const LIES: &[Lie] = &[
                         return liar.truly(call).await;
                     };
                     match report.filter(|report| report.state == RunState::Queued) {
-                        Some(_) => Ok(Reply { now: liar.now().await?, value: Answer::Cancel(Some(true)) }),
+                        Some(_) => Ok(Reply {
+                            now: liar.now().await?,
+                            value: Answer::Cancel(Cancellation::Cancelled { more: false }),
+                        }),
                         None => liar.truly(call).await,
                     }
                 }
@@ -89,8 +151,8 @@ pub(super) const LIES: &[Lie] = &[
         "a_run_that_is_over_cannot_be_cancelled",
         "says that a run that is over is cancelled",
         |_, answer, _| {
-            if let Answer::Cancel(cancelled @ Some(false)) = answer {
-                *cancelled = Some(true);
+            if let Answer::Cancel(cancelled @ Cancellation::Over) = answer {
+                *cancelled = Cancellation::Cancelled { more: false };
             }
         },
     ),
@@ -108,6 +170,11 @@ pub(super) const LIES: &[Lie] = &[
     Lie::asks("pruning_is_bounded", "prunes all at once", |call, _| {
         if let Call::Prune(limit) = call {
             *limit = usize::MAX;
+        }
+    }),
+    Lie::asks("jobs_that_keep_too_much_are_pruned_alike", "prunes the first job alone", |call, _| {
+        for link in links(call).iter_mut().filter(|link| *link.job == *FAN_TOO) {
+            link.keep_runs = 100;
         }
     }),
     Lie::acts("tokens_grow_whatever_the_clock_says", "gives out tokens in any order", |liar, mut call| {

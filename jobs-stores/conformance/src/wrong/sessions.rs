@@ -168,7 +168,7 @@ pub(super) const LIES: &[Lie] = &[
         |liar, call| {
             Box::pin(async move {
                 match call {
-                    Call::Detach(_) => Ok(Reply { now: liar.now().await?, value: Answer::Detach(()) }),
+                    Call::Detach(_) => Ok(Reply { now: liar.now().await?, value: Answer::Detach(false) }),
                     call => liar.truly(call).await,
                 }
             })

@@ -30,8 +30,8 @@ local function found_by(fill, start)
             tick = fill.tick,
             stage = WORK,
             priority = fill.priority,
-            -- A retried query does not put its items behind those of a later run.
-            due = fill.tick or fill.enqueued_at,
+            -- A retried query does not put its items behind those of a later run. None of them waits.
+            due = math.min(fill.tick or fill.enqueued_at, now),
             fresh = true,
             item_type = ask.item_type,
             key = fill.key,
@@ -59,13 +59,9 @@ end
 -- Stores items that are ready at once.
 local function publish_page(chunks)
     for _, chunk in ipairs(chunks) do
-        if chunk.due > now then
-            store(chunk)
-        else
-            local line = line_for(chunk)
-            call('RPUSH', key('q', line), pack(chunk))
-            joined(line, chunk)
-        end
+        local line = line_for(chunk)
+        call('RPUSH', key('q', line), pack(chunk))
+        joined(line, chunk, chunk.count)
     end
 end
 
@@ -92,7 +88,11 @@ local function end_filling(run, lease)
     end
     if staged_in then
         if staged > 0 then
-            publish(staged_in, run.id, of_element(call('LINDEX', key('q', staged_in), 0)), staged)
+            local first = call('LINDEX', key('q', staged_in), 0)
+            local chunk = first and of_element(first)
+            if chunk then
+                publish(staged_in, run.id, chunk, staged)
+            end
         else
             drop_line(line_of(staged_in))
         end
@@ -106,8 +106,13 @@ if not lease then
     return answer(stored_before())
 end
 local run = run_of(lease.chunk.number)
+if not run then
+    -- It has lost its record: its query would be about nothing.
+    forget(lease)
+    return answer({ 'lost' })
+end
 fill_under(run, ask.token)
-if not run or run.cancelled or not run.filling then
+if run.cancelled or not run.filling then
     return answer({ 'lost' })
 end
 local seq = count_of(run, 'seq')

@@ -1,7 +1,15 @@
 -- Opens a session: its node record and what it links.
 
 local id, reaped = ask.session, new_reaped()
+set_waits_right()
 for _, gone in ipairs(ask.gone) do
+    local session = session_of(gone)
+    if session and not has_left(session) then
+        -- What this step does not take back is for the next reap.
+        call('HSET', key('s', gone), 'until', GONE_AT)
+        call('ZADD', PREFIX .. 'sessions', GONE_AT, gone)
+        session.lives = tonumber(GONE_AT)
+    end
     bring_back(gone, reaped)
 end
 
@@ -31,12 +39,13 @@ local function save_links()
         call('HSET', key('k', id), link.job, pack(link))
         call('SADD', key('by', link.job), id)
     end
+    call('HSET', key('s', id), 'linked', #ask.links, 'linked_at', number())
 end
 
 -- Stores the session. A repeat does not begin its first lease anew.
 local function open_session(past)
-    local lives = math.max(before and before.lives or 0, now + ask.lease)
-    local connected = is_alive(before) and before.connected or now
+    local lives = now + ask.lease
+    local connected = is_alive(before) and math.min(before.connected, now) or now
     call('HSET', key('s', id), 'lease', text(ask.lease), 'until', text(lives), 'connected', text(connected),
         'node', ask.node, 'name', ask.name, 'build', ask.build, 'past', pack(past))
     call('ZADD', PREFIX .. 'sessions', text(lives), id)
@@ -61,9 +70,9 @@ local function others()
 end
 
 local again = links_the_same()
-local schedules, past = {}, before and before.past or {}
+local schedules, past, ahead = {}, before and before.past or {}, {}
 for _, link in ipairs(ask.links) do
-    local is_known = known_job(link.job)
+    local is_known = known_job(link.job) and call('HEXISTS', job_key(known_job(link.job)), 'link') == 1
     if not gives_way(link, id) then
         -- A repeat changes nothing, for it may come after what others have said since; but for a declaration that nobody
         -- declares any more, which an older one may follow now.
@@ -77,6 +86,7 @@ for _, link in ipairs(ask.links) do
         if instant then
             past[#past + 1] = { link.job, text(instant) }
         end
+        ahead[#ahead + 1] = look_ahead(link)
         local schedule = link.fingerprint and schedule_of(link.job)
         if schedule then
             schedules[#schedules + 1] = { link.job, state(schedule) }
@@ -88,4 +98,4 @@ open_session(past)
 if not again then
     save_links()
 end
-return answer({ schedules, past, reaped_told(reaped), listed })
+return answer({ schedules, past, reaped_told(reaped), listed, ahead })

@@ -4,10 +4,18 @@
 local SWEPT = 256
 
 local session = session_of(ask.session)
-if not session then
+if not session or has_left(session) then
     return answer({ 0 })
 end
 even_if_full()
+if not known[1] then
+    call('HSET', META, 'schema', SCHEMA)
+end
+if tonumber(session.linked or 0) > 0 and call('EXISTS', key('k', session.id)) == 0 then
+    -- What it links is lost, so nothing could be leased to it: it opens again.
+    leave(session.id)
+    return answer({ 0 })
+end
 -- One that was not heard of for a lease was cut off, whatever it says.
 local renewed = not is_alive(session)
 if ask.reconnected or renewed then
@@ -26,10 +34,11 @@ local function cancelled()
     end
     local found, seen = {}, {}
     for _, token in ipairs(tokens_of(session.id)) do
-        local chunk = held(session.id, token).chunk
+        local lease = held(session.id, token)
+        local chunk = lease and lease.chunk or { tracked = true, number = '' }
         local run = not chunk.tracked and not seen[chunk.number] and run_of(chunk.number)
         seen[chunk.number] = true
-        if run and run.cancelled then
+        if is_cancelled(run) then
             found[#found + 1] = run.id
         end
     end
@@ -63,14 +72,20 @@ local function compare()
     local as_of = math.min(ask.as_of, now)
     for _, token in ipairs(tokens_of(session.id)) do
         local lease = not named[token] and held(session.id, token)
-        if lease and as_of - lease.granted > session.lease then
-            give_back(lease)
+        -- One that is granted later than now was granted by a clock of the future.
+        if lease and budget > 0
+            and (as_of - lease.granted > session.lease or lease.granted > now + session.lease) then
+            for _, chunk in ipairs(forget(lease)) do
+                budget = budget - 1
+                give_back(chunk)
+            end
         end
     end
     return lost
 end
 
-local told_cancelled, told_pauses = cancelled(), pauses()
 local lost = ask.held and compare() or {}
+-- What was given back is not held any more.
+local told_cancelled = cancelled()
 sweep(SWEPT)
-return answer({ 1, lost, told_cancelled, told_pauses })
+return answer({ 1, lost, told_cancelled, pauses() })

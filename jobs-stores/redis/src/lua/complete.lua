@@ -1,4 +1,4 @@
--- Ends a run if filling is over and every item has ended; with `finish`, creates the finish item.
+-- Ends runs whose filling is over and whose every item has ended; with `finish`, creates the finish item of each.
 
 -- The state in which a run ends.
 local function verdict(run)
@@ -31,22 +31,34 @@ local function store_finish(run)
     })
 end
 
-local run = run_of(ask.run)
-if not run then
-    return answer({ 'unknown' })
-elseif run.over then
-    return answer({ 'already', run_told(run) })
-elseif not all_ended(run) then
-    return answer({ 'open' })
+local function complete(id, finish)
+    local run = run_of(id)
+    if not run then
+        call('ZREM', PREFIX .. 'ended', id)
+        return { 'unknown' }
+    elseif run.over then
+        return { 'already', run_told(run) }
+    elseif not all_ended(run) then
+        return { 'open' }
+    end
+    set(run, 'over', verdict(run))
+    set(run, 'over_at', text(now))
+    call('ZADD', key('jf', run.job), number(), run.id)
+    if run.cancelled then
+        call('SREM', PREFIX .. 'cancels', run.id)
+        call('HDEL', PREFIX .. 'cancelling', run.id)
+    end
+    check_history(run.job)
+    mark('runs')
+    if finish then
+        store_finish(run)
+    end
+    return { 'completed', run_told(run) }
 end
+
 even_if_full()
-set(run, 'over', verdict(run))
-set(run, 'over_at', text(now))
-call('ZADD', key('jf', run.job), number(), run.id)
-call('SREM', PREFIX .. 'cancels', run.id)
-check_history(run.job)
-mark('runs')
-if ask.finish then
-    store_finish(run)
+local completions = {}
+for i, one in ipairs(ask.runs) do
+    completions[i] = complete(one.run, one.finish)
 end
-return answer({ 'completed', run_told(run) })
+return answer(completions)

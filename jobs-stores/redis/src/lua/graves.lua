@@ -8,11 +8,11 @@ local job, graves, seen = known_job(ask.job), {}, {}
 for _, item in ipairs(ask.items) do
     local found = not seen[item] and call('HMGET', key('x', item), 'chunk', 'payload', 'number')
     seen[item] = true
-    if job and found and found[1] then
-        local chunk = unpacked(found[1])
+    local chunk = job and found and found[1] and found[3] and unpacked(found[1])
+    if chunk then
         chunk.job = home(chunk.job)
         if chunk.job == job then
-            graves[#graves + 1] = { found[3], item, told(chunk), found[2] }
+            graves[#graves + 1] = { found[3], item, told(chunk), found[2] or 'null\n' }
         end
     end
 end

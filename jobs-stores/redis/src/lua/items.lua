@@ -1,85 +1,108 @@
--- The items of a run that have not ended: those in flight, those that are ready, those that wait for their time. Of each
--- kind so many are told as it takes to show `limit` items.
+-- A page of the items of a run that have not ended, and where the next page begins: of those in flight, of those that
+-- are ready, of those that wait for their time. `place` says which of the places to look at comes next, and `at` where in it.
+
+-- So many chunks are looked at for one page.
+local LOOKED_AT = 250
 
 local run = run_of(ask.run)
 if not run then
-    return answer({})
+    return answer({ {}, {} })
 end
 
--- A fill or finish item is numbered like the first item of the run.
-local most = ask.limit + 2
-local listed = {}
+local listed, looked = {}, 0
 
 local function is_of_run(chunk)
     return chunk.number == run.id and not chunk.tracked
 end
 
--- Tells the first of some chunks.
-local function tell(found, state_of_them)
-    table.sort(found, function(a, b)
-        if a.chunk.stage ~= b.chunk.stage then
-            return a.chunk.stage < b.chunk.stage
-        end
-        return a.chunk.start < b.chunk.start
-    end)
-    local items = 0
-    for _, one in ipairs(found) do
-        if items >= most then
-            return
-        end
-        local shown = part_of(one.chunk, 0, math.min(one.chunk.count, most))
-        items = items + shown.count
-        listed[#listed + 1] = { state_of_them, one.since or '', one.node or '', told(shown), one.settled or '' }
+-- Tells a chunk of the run: of its items at most as many as are asked for, and all where some are settled.
+local function tell(chunk, state_of_them, more)
+    local shown = part_of(chunk, 0, more.settled and chunk.count or math.min(chunk.count, ask.limit))
+    local bytes = payload(shown)
+    if shown.body and not bytes then
+        return
     end
+    listed[#listed + 1] =
+        { state_of_them, more.since or '', more.node or '', told(shown, bytes), more.settled or '' }
 end
 
-local function in_flight_items()
-    local found = {}
+-- Those that a session holds, from a mark on.
+local function in_flight_items(id, mark_of_page)
+    local page = call('HSCAN', leases_of(id), mark_of_page, 'COUNT', LOOKED_AT)
+    local session = session_of(id)
+    for i = 1, #page[2], 2 do
+        local lease = held(id, page[2][i])
+        if lease and is_of_run(lease.chunk) then
+            local more = { since = text(lease.granted), node = session and session.name, settled = lease.settled }
+            tell(lease.chunk, 'in flight', more)
+        end
+        looked = looked + 1
+    end
+    return page[1]
+end
+
+-- Those of a sorted set, from a place on. Returns the next place; nothing at the end.
+local function items_of(of, at, state_of_them)
+    local found, mine = call('ZRANGE', of, at, at + LOOKED_AT - 1), padded(run.id)
+    for _, bytes in ipairs(found) do
+        local chunk = string.sub(bytes, 1, 16) == mine and of_member(bytes)
+        if chunk and is_of_run(chunk) then
+            tell(chunk, state_of_them, { since = state_of_them == 'delayed' and text(chunk.due) or '' })
+        end
+    end
+    looked = looked + #found
+    return #found == LOOKED_AT and at + LOOKED_AT or nil
+end
+
+-- Those that its query found and nobody has touched.
+local function found_items(id, at)
+    local found = call('LRANGE', key('q', id), at, at + LOOKED_AT - 1)
+    for _, bytes in ipairs(found) do
+        local chunk = of_element(bytes)
+        if chunk then
+            tell(chunk, 'ready', {})
+        end
+    end
+    looked = looked + #found
+    return #found == LOOKED_AT and at + LOOKED_AT or nil
+end
+
+-- What there is to look at, in order: each place is looked through page by page.
+local function places()
+    local all = {}
     for _, id in ipairs(call('ZRANGE', PREFIX .. 'sessions', 0, -1)) do
-        for _, token in ipairs(call('HKEYS', leases_of(id))) do
-            local lease = held(id, token)
-            if is_of_run(lease.chunk) then
-                found[#found + 1] = {
-                    chunk = lease.chunk,
-                    since = text(lease.granted),
-                    node = session_of(id).name,
-                    settled = lease.settled,
-                }
-            end
-        end
-    end
-    return found
-end
-
-local function ready_items()
-    local found = {}
-    for _, id in ipairs(call('ZRANGE', key('jh', run.job), 0, -1)) do
-        for _, bytes in ipairs(call('ZRANGE', key('z', id), 0, -1)) do
-            local chunk = of_member(bytes)
-            if is_of_run(chunk) then
-                found[#found + 1] = { chunk = chunk }
-            end
-        end
+        all[#all + 1] = { 'f', id }
     end
     local own = find_line(run.job, WORK_LINE, run.id, '')
-    for _, bytes in ipairs(own and call('LRANGE', key('q', own), 0, most - 1) or {}) do
-        found[#found + 1] = { chunk = of_element(bytes) }
+    if own then
+        all[#all + 1] = { 'q', own }
     end
-    return found
+    local lines = shared_lines(run.job)
+    lines[#lines + 1] = own or nil
+    for _, id in ipairs(lines) do
+        all[#all + 1] = { 'z', id }
+    end
+    all[#all + 1] = { 'd', run.id }
+    all[#all + 1] = { 'd', 'c' .. run.id }
+    return all
 end
 
-local function delayed_items()
-    local found = {}
-    for _, together in ipairs({ run.id, 'c' .. run.id }) do
-        for _, bytes in ipairs(call('ZRANGE', key('d', together), 0, -1)) do
-            local chunk = of_member(bytes)
-            found[#found + 1] = { chunk = chunk, since = text(chunk.due) }
-        end
+local all, place, at = places(), ask.place, ask.at
+while all[place] and looked < LOOKED_AT and #listed < LOOKED_AT do
+    local kind, id = all[place][1], all[place][2]
+    local next_at
+    if kind == 'f' then
+        local mark_of_page = in_flight_items(id, at)
+        next_at = mark_of_page ~= '0' and mark_of_page or nil
+    elseif kind == 'q' then
+        next_at = found_items(id, tonumber(at))
+    else
+        next_at = items_of(key(kind, id), tonumber(at), kind == 'z' and 'ready' or 'delayed')
     end
-    return found
+    if next_at then
+        at = next_at
+    else
+        place, at = place + 1, '0'
+    end
 end
-
-tell(in_flight_items(), 'in flight')
-tell(ready_items(), 'ready')
-tell(delayed_items(), 'delayed')
-return answer(listed)
+return answer({ all[place] and { place, tostring(at) } or {}, listed })

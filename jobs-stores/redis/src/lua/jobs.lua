@@ -1,4 +1,4 @@
--- Every job that is known, or the one of a name.
+-- A page of the jobs that are known, and where the next one begins (`0`: there is none); or the job of a name.
 
 local function job_told(name, job)
     local of = fields_of(job_key(job))
@@ -19,14 +19,12 @@ local function job_told(name, job)
     }
 end
 
-local listed = {}
 if ask.name then
     local job = known_job(ask.name)
-    return answer(job and { job_told(ask.name, job) } or {})
+    return answer({ '0', job and { job_told(ask.name, job) } or {} })
 end
-local all = call('HKEYS', PREFIX .. 'jobs')
-table.sort(all)
-for i, name in ipairs(all) do
-    listed[i] = job_told(name, known_job(name))
+local page, listed = call('HSCAN', PREFIX .. 'jobs', ask.cursor, 'COUNT', ask.limit), {}
+for i = 1, #page[2], 2 do
+    listed[#listed + 1] = job_told(page[2][i], page[2][i + 1])
 end
-return answer(listed)
+return answer({ page[1], listed })

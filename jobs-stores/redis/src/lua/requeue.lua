@@ -2,9 +2,9 @@
 -- one of the items is no longer dead.
 
 local before = call('HGET', PREFIX .. 'requests', ask.request)
-if before then
-    local run = run_of(before)
-    return answer({ 'requeued', before, run.total })
+local made = before and run_of(before)
+if made then
+    return answer({ 'requeued', before, made.total })
 end
 if #ask.items == 0 then
     return answer({ 'none' })
@@ -12,7 +12,8 @@ end
 local job = known_job(ask.job)
 for i, item in ipairs(ask.items) do
     local found = call('HMGET', key('x', item), 'number', 'chunk')
-    if found[1] ~= ask.numbers[i] or home(unpacked(found[2]).job) ~= job then
+    local chunk = found[2] and unpacked(found[2])
+    if found[1] ~= ask.numbers[i] or not chunk or home(chunk.job) ~= job then
         return answer({ 'changed' })
     end
 end
@@ -20,9 +21,7 @@ local id = number()
 -- It holds no tick of its job, so nothing of it is fresh.
 local items = text(#ask.items)
 new_run(id, { job = job, trigger = 'Requeued', total = items, note = ask.note, request = ask.request })
-for _, item in ipairs(ask.items) do
-    exhume(job, item)
-end
+exhume(job, ask.items)
 for i, chunk in ipairs(ask.chunks) do
     chunk.job, chunk.number, chunk.due, chunk.enqueued_at = job, id, now, now
     store(with_body(chunk, ARGV[2 + i], chunk.count))

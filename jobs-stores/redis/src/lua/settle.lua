@@ -3,28 +3,38 @@
 -- What the session's lanes were answered last, the leases by their tokens.
 local lane = key('a', ask.session)
 
+-- A lease of which the server has lost the payload since: the items are given back, and found dead when they are leased.
+local function lose_lease(lease)
+    for _, chunk in ipairs(forget(lease)) do
+        end_attempt(chunk, { kind = 'back' }, {})
+    end
+    return false
+end
+
 -- The same answer again, with those of its leases that are held still.
 local function again(before)
     local leases = {}
     for _, token in ipairs(before.leases) do
-        leases[#leases + 1] = held(ask.session, token)
+        local lease = held(ask.session, token)
+        lease = lease and lease.chunk.body and not payload(lease.chunk) and lose_lease(lease) or lease
+        leases[#leases + 1] = lease or nil
     end
     return { leases_told(leases), before.lost, before.ended, before.due }
 end
 
--- When the next item is due of a job that the session links.
+-- So many jobs are looked at for the next due time.
+local LOOKED_AT = 64
+
+-- When the next item is due of a job that the session links. Behind very many others it is when the last of those is: too
+-- early is no harm.
 local function next_due(session)
-    local from = 0
-    repeat
-        local page = call('ZRANGE', PREFIX .. 'due', from, from + 15, 'WITHSCORES')
-        for i = 1, #page, 2 do
-            if link_of(session.id, name_of(page[i])) then
-                return page[i + 1]
-            end
+    local page = call('ZRANGE', PREFIX .. 'due', 0, LOOKED_AT - 1, 'WITHSCORES')
+    for i = 1, #page, 2 do
+        if link_of(session.id, name_of(page[i])) then
+            return page[i + 1]
         end
-        from = from + 16
-    until #page == 0
-    return ''
+    end
+    return #page == 2 * LOOKED_AT and page[#page] or ''
 end
 
 -- A chunk that this build could not decode: it is not offered to it again.
@@ -91,11 +101,15 @@ for _, lease in pairs(changed) do
     write_lease(lease)
 end
 promote()
-local leases = grant(session)
+local leases, goes_on = grant(session)
+for _, run in ipairs(over_at_grant) do
+    ended[#ended + 1] = run
+end
 local tokens = {}
 for i, lease in ipairs(leases) do
     tokens[i] = lease.token
 end
-local due = next_due(session)
+-- What this step could not look at is looked at by the next call, at once.
+local due = goes_on and text(now) or next_due(session)
 call('HSET', lane, ask.lane, pack({ n = ask.n, leases = tokens, lost = lost, ended = ended, due = due }))
 return answer({ leases_told(leases), lost, ended, due })

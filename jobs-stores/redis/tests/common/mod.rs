@@ -1,4 +1,4 @@
-//! One server for all tests of a process, a database for each, and the few calls that most tests make.
+//! One server for all tests of a process, and a database for each, and the few calls that most tests make.
 
 #![allow(dead_code, reason = "each test takes what it needs")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
@@ -11,9 +11,12 @@ use std::{
     time::Duration,
 };
 
+#[allow(unused_imports, reason = "each test takes what it needs")]
+pub(crate) use jobs_conformance::by_hand::{
+    JOB, all, append, attach, by_hand, done, filled, fire, numbers, settle,
+};
 use jobs_core::{
-    Append, Appended, Attach, BodyWriter, BoxError, BoxFuture, Cause, Chunk, End, Fire, Firing, IfBusy,
-    JobWant, Lease, Link, Node, RunId, SessionId, Settle, Settlement, Store, StoreError, Token, Want,
+    Beat, BoxError, BoxFuture, Chunk, Failure, FailureKind, Millis, SessionId, Store, StoreError,
 };
 use jobs_redis::{RedisOptions, RedisStore};
 use servers::redis::{Options, Server};
@@ -80,8 +83,6 @@ impl jobs_conformance::Fixture for Place {
     }
 }
 
-pub(crate) const JOB: &str = "suite.fan";
-
 /// A store on the shared server, in a place of its own.
 pub(crate) async fn open() -> (Place, RedisStore) {
     let place = Place::new();
@@ -104,85 +105,11 @@ pub(crate) fn ask<T: redis::FromRedisValue>(url: &str, command: &[&str]) -> T {
     redis::cmd(name).arg(arguments).query(&mut connection).unwrap()
 }
 
-pub(crate) async fn attach(store: &dyn Store, session: u64) {
-    let link = Link { query: true, concurrency: 1_000, ..Link::new(JOB) };
-    let (session, lease) = (SessionId(session), Duration::from_secs(600));
-    let attach = Attach { session, lease, node: Node::default(), links: vec![link], gone: Vec::new() };
-    store.attach(attach).await.unwrap();
+pub(crate) async fn beat(store: &dyn Store, session: u64) {
+    let beat = Beat { session: SessionId(session), held: None, as_of: Millis::MAX, reconnected: false };
+    assert!(store.beat(beat).await.unwrap().value.alive);
 }
 
-/// A run by hand.
-pub(crate) fn by_hand(request: u64) -> Fire {
-    Fire {
-        job: JOB.into(),
-        cause: Cause::Manual { request, note: None },
-        if_busy: IfBusy::Fire,
-        priority: 0,
-        query: true,
-        exclusive: false,
-        item_type: "u64".into(),
-    }
-}
-
-/// Fires by hand and leases the fill item.
-pub(crate) async fn fire(
-    store: &dyn Store,
-    session: u64,
-    request: u64,
-) -> Result<(RunId, Option<Lease>), StoreError> {
-    let want = Want { slots: 1, jobs: Vec::new() };
-    match store.fire(Some(SessionId(session)), vec![by_hand(request)], want).await?.value.pop() {
-        Some(Firing::Fired { run, lease }) => Ok((run, lease)),
-        other => panic!("{other:?}"),
-    }
-}
-
-pub(crate) async fn append(
-    store: &dyn Store,
-    token: Token,
-    seq: u64,
-    items: std::ops::Range<u64>,
-    last: bool,
-) -> Result<Appended, StoreError> {
-    let mut writer = BodyWriter::default();
-    let mut bodies: Vec<_> = items.filter_map(|item| writer.push(&item).unwrap()).collect();
-    bodies.extend(writer.finish());
-    let append = Append { token, seq, item_type: "u64".into(), bodies, page: None, last };
-    Ok(store.append(append).await?.value)
-}
-
-/// A run of so many items, ready to be leased.
-pub(crate) async fn filled(store: &dyn Store, session: u64, request: u64, items: u64) -> RunId {
-    let (run, lease) = fire(store, session, request).await.unwrap();
-    let appended = append(store, lease.unwrap().token, 0, 0..items, true).await.unwrap();
-    assert!(matches!(appended, Appended::Stored { .. }), "{appended:?}");
-    run
-}
-
-/// Settles, and leases up to `items` more.
-pub(crate) async fn settle(
-    store: &dyn Store,
-    session: u64,
-    n: u64,
-    settlements: Vec<Settlement>,
-    items: u32,
-) -> Result<Vec<Lease>, StoreError> {
-    let jobs = vec![JobWant { job: Arc::from(JOB), slots: 1, per_slot: items.max(1) }];
-    let want = Want { slots: u32::from(items > 0), jobs };
-    let settle = Settle { session: SessionId(session), lane: 0, n, settlements, effects: Vec::new(), want };
-    Ok(store.settle(settle).await?.value.leases)
-}
-
-pub(crate) fn all(lease: &Lease, end: End) -> Settlement {
-    Settlement { token: lease.token, from: 0, to: lease.chunk.count(), end }
-}
-
-pub(crate) fn done(lease: &Lease) -> Settlement {
-    all(lease, End::Done(None))
-}
-
-/// The items' numbers.
-pub(crate) fn numbers(leases: &[Lease]) -> Vec<u64> {
-    let items = leases.iter().flat_map(|lease| lease.chunk.body.items());
-    items.map(|item| serde_json::from_slice(item).unwrap()).collect()
+pub(crate) fn failed(now: Millis, message: impl Into<String>) -> Box<Failure> {
+    Box::new(Failure::new(FailureKind::Error, message, now.timestamp()))
 }

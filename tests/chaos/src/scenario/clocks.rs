@@ -10,9 +10,10 @@ use super::{
     server::{PROCESSES, concluded, hits, orders},
 };
 use crate::{
+    jobs::TICK,
     record::{Kind, Record},
     stage::Stage,
-    worker::{Orders, TICK, offset_file},
+    worker::{Orders, offset_file},
 };
 
 /// What the processes take for the time of day: one is right, and one is a year ahead.

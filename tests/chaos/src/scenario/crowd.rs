@@ -9,10 +9,11 @@ use jobs_runner::prelude::*;
 
 use super::{Outcome, Play, server::orders};
 use crate::{
+    jobs::TICK,
     process::Process,
     record::{Kind, Record},
     stage::{PATIENCE, Stage},
-    worker::{Orders, TICK},
+    worker::Orders,
 };
 
 const PROCESSES: usize = 10;

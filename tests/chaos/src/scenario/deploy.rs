@@ -1,6 +1,7 @@
-//! A rolling deploy that changes a schedule, and its rollback, with old and new side by side.
+//! A rolling deploy that changes a schedule, and its rollback, with old and new side by side: of one version of this
+//! project; or an upgrade from an earlier one, which has no way back.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use jobs_runner::prelude::*;
 
@@ -9,9 +10,10 @@ use super::{
     server::{PROCESSES, orders},
 };
 use crate::{
+    jobs::TICK,
     record::{Kind, Record},
     stage::Stage,
-    worker::{Orders, TICK},
+    worker::Orders,
 };
 
 /// The new version ticks every other second.
@@ -19,17 +21,21 @@ const NEW: &str = "*/2 * * * * *";
 
 /// One process after the other is replaced: the new one starts, then the old one ends.
 pub(super) async fn play(play: &Play<'_>) -> Result<Outcome> {
-    let mut stage = Stage::new(play.program, play.store, orders()).await?;
-    let (old, new) =
-        (stage.orders().clone(), Orders { schedule: Some(NEW.into()), ..stage.orders().clone() });
-    let mut all = stage.start_all(PROCESSES).await?;
+    let old = Orders { program: play.old.map(Path::to_owned), ..orders() };
+    let (mut stage, mut all) = Stage::after(play.program, play.store, old, PROCESSES).await?;
+    let old = stage.orders().clone();
+    let new = Orders { schedule: Some(NEW.into()), ..old.clone() };
+    // An earlier version does not start on what this one has migrated, and goes on if it has started before.
+    let upgrade = play.old.is_some();
+    let deploys = if upgrade { vec![&new] } else { vec![&new, &old] };
+    let rounds = if upgrade || play.short { 1 } else { play.seconds.div_ceil(10) };
+    let beside = Duration::from_millis(if upgrade { 1_000 * play.seconds / 4 } else { 300 });
     stage.busy_for("chaos.load", Duration::from_secs(2)).await?;
-    let rounds = if play.short { 1 } else { play.seconds.div_ceil(10) };
     for _ in 0..rounds {
-        for orders in [&new, &old] {
+        for orders in &deploys {
             for _ in 0..PROCESSES {
                 all.push(stage.start_with(orders).await?);
-                stage.busy_for("chaos.load", Duration::from_millis(300)).await?;
+                stage.busy_for("chaos.load", beside).await?;
                 all.remove(0).end()?;
             }
             stage.busy_for("chaos.load", Duration::from_secs(3)).await?;

@@ -6,9 +6,10 @@ use jobs_runner::prelude::*;
 
 use super::{Outcome, Play};
 use crate::{
+    jobs::PAGES,
     record::{Kind, Record},
     stage::Stage,
-    worker::{Orders, PAGES},
+    worker::Orders,
 };
 
 /// Every id is seen, in whatever order and however often it was handed out.

@@ -13,6 +13,7 @@ pub(crate) async fn clean(store: Kind, name: &str) {
         return;
     }
     let program = Path::new(env!("CARGO_BIN_EXE_chaos"));
-    let outcome = play(name, &Play { program, store, faults: 10, seconds: 3, short: true }).await.unwrap();
+    let outcome =
+        play(name, &Play { program, store, faults: 10, seconds: 3, short: true, old: None }).await.unwrap();
     assert!(outcome.is_clean(), "{outcome:#?}");
 }

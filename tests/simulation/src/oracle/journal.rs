@@ -1,8 +1,8 @@
 //! Reads the log from its beginning: keeps the model of what the store should hold, and notes where it differs.
 
 use jobs_core::{
-    AfterCrash, Appended, Cause, Completion, FailureKind, Fire, Firing, IfBusy, Millis, Pass, Passing,
-    Reaped, RunId, SessionId, SkipReason, Stage, TickInfo, Token, Trigger, Verdict, after_crash,
+    AfterCrash, Appended, Cancellation, Cause, Completion, FailureKind, Fire, Firing, IfBusy, Millis, Pass,
+    Passing, Reaped, RunId, SessionId, SkipReason, Stage, TickInfo, Token, Trigger, Verdict, after_crash,
 };
 
 use super::{
@@ -92,7 +92,7 @@ impl Journal {
                     open: Default::default(),
                     lanes: Default::default(),
                 });
-                session.until = session.until.max(until);
+                session.until = until;
                 session.links = links;
                 self.declared(before, after);
             }
@@ -119,7 +119,11 @@ impl Journal {
                 self.append(*token, (*seq, *count), *paged, *last, appended);
             }
             Step::Settle(settle, settled) => self.settle(settle, settled),
-            Step::Complete(run, completion) => self.complete(*run, completion),
+            Step::Complete(runs, completions) => {
+                for (complete, completion) in runs.iter().zip(completions) {
+                    self.complete(complete.run, completion);
+                }
+            }
             Step::Cancel(run, answer) => self.cancel(*run, *answer),
             Step::Reap(by, reaped) => self.reap(*by, reaped),
             Step::Pause(pattern, there) => {
@@ -173,13 +177,17 @@ impl Journal {
         if beat.reconnected || !session.is_alive(now) {
             session.connected_at = now;
         }
-        session.until = session.until.max(now + session.lease);
+        // Not even a clock of the future can have connected it later than now.
+        session.connected_at = session.connected_at.min(now);
+        session.until = now + session.lease;
         let (lease, open) = (session.lease, session.open.clone());
         if let Some(held) = &beat.held {
             for token in open.into_iter().filter(|token| !held.contains(token)) {
                 // A beat says nothing of what was leased after it was written.
                 let as_of = beat.as_of.min(now);
-                if self.model.leases.get(&token).is_some_and(|held| as_of.since(held.granted_at) > lease) {
+                // What a clock of the future granted would never be old.
+                let orphan = |granted_at| as_of.since(granted_at) > lease || granted_at > now + lease;
+                if self.model.leases.get(&token).is_some_and(|held| orphan(held.granted_at)) {
                     self.coverage.saw("lease: orphaned");
                     // The last beat of a process that has ended knows nothing, and it is as good as dead.
                     let since = self.at.saturating_sub(u64::try_from(lease.as_millis()).unwrap_or(0));
@@ -236,6 +244,12 @@ impl Journal {
         let may = may.is_some_and(|s| s.is_alive(now) && now.since(s.connected_at) >= s.lease);
         if !may && !reaped.nodes.is_empty() {
             self.report.reaped.push(format!("{here} {by} reaps although it may not yet"));
+        }
+        if may {
+            // No session ends later than a beat of now would make it end.
+            for session in self.model.sessions.values_mut() {
+                session.until = session.until.min(now + session.lease);
+            }
         }
         let mut dead = Vec::new();
         for name in &reaped.nodes {
@@ -432,8 +446,8 @@ impl Journal {
         }
     }
 
-    fn cancel(&mut self, run: RunId, answer: Option<bool>) {
-        if answer != Some(true) {
+    fn cancel(&mut self, run: RunId, answer: Cancellation) {
+        if !matches!(answer, Cancellation::Cancelled { .. }) {
             return;
         }
         self.coverage.saw("cancel");

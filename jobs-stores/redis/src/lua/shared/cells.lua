@@ -10,7 +10,7 @@
 local function cell_of(name)
     local found = call('HGET', PREFIX .. 'cells', name)
     local cell = found and unpacked(found)
-    if cell and not (cell.expires and cell.expires <= now) then
+    if cell and cell.value and not (cell.expires and cell.expires <= now) then
         return cell
     end
     return nil
@@ -24,6 +24,15 @@ local function cell_told(cell)
     return { cell.version, cell.value, cell.expires and text(cell.expires) or '', cell.owner or '' }
 end
 
+local function is_pause(name)
+    return string.sub(name, 1, #PAUSES) == PAUSES
+end
+
+-- Something changes what a session may lease: what it knows of queues that are not for it is looked at again.
+local function steer()
+    call('HSET', META, 'schema', SCHEMA, 'steered', number())
+end
+
 local function remove_cell(name)
     local found = call('HGET', PREFIX .. 'cells', name)
     if not found then
@@ -33,8 +42,11 @@ local function remove_cell(name)
     call('HDEL', PREFIX .. 'cells', name)
     call('ZREM', PREFIX .. 'names', name)
     call('ZREM', PREFIX .. 'expiring', name)
-    call('SREM', PREFIX .. 'pauses', name)
-    if cell.owner then
+    if is_pause(name) then
+        call('SREM', PREFIX .. 'pauses', name)
+        steer()
+    end
+    if cell and cell.owner then
         call('SREM', key('own', cell.owner), name)
     end
 end
@@ -50,16 +62,20 @@ local function save_cell(name, cell)
     if cell.owner then
         call('SADD', key('own', cell.owner), name)
     end
-    if string.sub(name, 1, #PAUSES) == PAUSES then
+    if is_pause(name) then
         call('SADD', PREFIX .. 'pauses', name)
+        steer()
     end
 end
 
--- Writes a cell whatever its version, and gives the new one; nothing if the session that it would go with is no more.
+-- Writes a cell whatever its version. Returns the new one, or nothing if the session that owns the cell is gone. Only a
+-- pause makes other nodes look: nothing else that a cell holds changes what they do.
 local function put_cell(put)
+    if is_pause(put.name) then
+        mark('control')
+    end
     if not put.value then
         remove_cell(put.name)
-        mark('control')
         return '0'
     end
     if put.owner and call('EXISTS', key('s', put.owner)) == 0 then
@@ -69,7 +85,6 @@ local function put_cell(put)
     local cell = { version = number(), value = put.value, owner = put.owner }
     cell.expires = put.expires_in and now + put.expires_in
     save_cell(put.name, cell)
-    mark('control')
     return cell.version
 end
 
@@ -80,17 +95,25 @@ local function drop_owned(session)
     end
 end
 
--- The value of the pause that covers a job, in JSON: the narrowest of them.
+-- The value of the pause that covers a job, in JSON: the narrowest of them; and whether the pause ends by itself.
+local is_any_paused
+local pauses_by_pattern = {}
 local function paused(name)
-    -- As a rule nothing is paused.
-    if call('EXISTS', PREFIX .. 'pauses') == 0 then
+    if is_any_paused == nil then
+        -- As a rule nothing is paused.
+        is_any_paused = call('EXISTS', PREFIX .. 'pauses') == 1
+    end
+    if not is_any_paused then
         return nil
     end
     local group = string.match(name, '^([^.]*)') .. '.*'
     for _, pattern in ipairs({ name, group, '*' }) do
-        local cell = cell_of(PAUSES .. pattern)
+        if pauses_by_pattern[pattern] == nil then
+            pauses_by_pattern[pattern] = cell_of(PAUSES .. pattern) or false
+        end
+        local cell = pauses_by_pattern[pattern]
         if cell then
-            return cell.value
+            return cell.value, cell.expires or cell.owner
         end
     end
     return nil

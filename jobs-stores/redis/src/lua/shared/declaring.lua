@@ -3,7 +3,7 @@
 -- Keeps how a job is linked now.
 local function link_job(link)
     local job = job_of(link.job)
-    call('HSET', job_key(job), 'link', link.json, 'keep_ticks', link.keep_ticks, 'keep_runs', link.keep_runs,
+    call('HSET', job_key(job), 'name', link.job, 'link', link.json, 'keep_ticks', link.keep_ticks, 'keep_runs', link.keep_runs,
         'keep_dead', text(link.keep_dead), 'priority', link.priority)
     check_history(job)
 end
@@ -79,4 +79,21 @@ local function declare(link, session)
     end
     record(schedule_of(link.job), { { tick = past, last = past, count = 1, verdict = MISSED } })
     return past
+end
+
+-- Whether the cursor of a schedule is ahead of the clock, as callers are told it. One that is too far ahead is set back,
+-- and a cell keeps where it stood.
+local function look_ahead(link)
+    local schedule = link.fingerprint and schedule_of(link.job)
+    if not schedule or schedule.cursor <= now then
+        return nil
+    end
+    local is_set_back = schedule.cursor - now > SET_BACK
+    if is_set_back then
+        call('HSET', job_key(schedule.job), 'cursor', text(now))
+        call('HDEL', job_key(schedule.job), 'waiting', 'fired', 'fired_run', 'fired_by')
+        local value = '{"cursor":' .. text(schedule.cursor) .. ',"set_back":' .. text(now) .. '}'
+        put_cell({ name = AHEAD .. link.job, value = value })
+    end
+    return { link.job, text(schedule.cursor), is_set_back and 1 or 0 }
 end

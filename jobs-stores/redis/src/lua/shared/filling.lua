@@ -6,7 +6,9 @@ local function unstage(run)
         return
     end
     if run.staged_in then
-        drop_line(line_of(run.staged_in))
+        local line = line_of(run.staged_in)
+        line.job = line.job or run.job
+        drop_line(line)
     end
     for _, field in ipairs({ 'staged_in', 'staged', 'seq', 'fill_lease' }) do
         unset(run, field)

@@ -56,32 +56,62 @@ local function note_failure(chunk, run, failure)
 end
 
 local function forget_failures(chunk)
-    for index = 0, chunk.count - 1 do
-        call('DEL', key('f', item_of(chunk, index)))
+    for from = 0, chunk.count - 1, VARIADIC do
+        local keys = {}
+        for index = from, math.min(from + VARIADIC, chunk.count) - 1 do
+            keys[#keys + 1] = key('f', item_of(chunk, index))
+        end
+        call('UNLINK', unpack(keys))
     end
 end
 
+-- The items that died in this step, by their jobs: as members of sorted sets. They are listed at its end.
+local deaths = {}
+local function list_deaths()
+    for job, died in pairs(deaths) do
+        for from = 1, #died.by_number, VARIADIC do
+            local to = math.min(from + VARIADIC - 1, #died.by_number)
+            call('ZADD', PREFIX .. 'dead', unpack(died.by_number, from, to))
+            call('ZADD', key('jx', job), unpack(died.by_number, from, to))
+            call('ZADD', key('jd', job), unpack(died.by_time, from, to))
+        end
+        call('SADD', PREFIX .. 'with_dead', job)
+    end
+    deaths = {}
+end
+at_end[#at_end + 1] = list_deaths
+
 -- Keeps items whose last attempt has failed.
 local function bury(chunk)
+    local died = deaths[chunk.job] or { by_number = {}, by_time = {} }
+    deaths[chunk.job] = died
     for index = 0, chunk.count - 1 do
         local one = part_of(chunk, index, index + 1)
         local item, grave = item_of(one, 0), number()
         local bytes = payload(one) or 'null\n'
         one.body, one.at, one.whole = nil, nil, nil
         call('HSET', key('x', item), 'chunk', pack(one), 'payload', bytes, 'number', grave, 'died', text(now))
-        call('ZADD', PREFIX .. 'dead', grave, item)
-        call('ZADD', key('jx', one.job), grave, item)
-        call('ZADD', key('jd', one.job), text(now), item)
-        call('SADD', PREFIX .. 'with_dead', one.job)
+        local at = #died.by_number
+        died.by_number[at + 1], died.by_number[at + 2] = grave, item
+        died.by_time[at + 1], died.by_time[at + 2] = text(now), item
     end
 end
 
--- A dead item is no more.
-local function exhume(job, item)
-    call('DEL', key('x', item), key('f', item))
-    call('ZREM', PREFIX .. 'dead', item)
-    call('ZREM', key('jx', job), item)
-    call('ZREM', key('jd', job), item)
+-- Removes dead items of a job.
+local function exhume(job, items)
+    if #items == 0 then
+        return
+    end
+    for from = 1, #items, VARIADIC do
+        local to, keys = math.min(from + VARIADIC - 1, #items), {}
+        for i = from, to do
+            keys[#keys + 1], keys[#keys + 2] = key('x', items[i]), key('f', items[i])
+        end
+        call('UNLINK', unpack(keys))
+        call('ZREM', PREFIX .. 'dead', unpack(items, from, to))
+        call('ZREM', key('jx', job), unpack(items, from, to))
+        call('ZREM', key('jd', job), unpack(items, from, to))
+    end
     if call('EXISTS', key('jx', job)) == 0 then
         call('SREM', PREFIX .. 'with_dead', job)
     end
@@ -91,16 +121,21 @@ end
 local function go_on(chunk, how)
     local kind = how.kind
     if kind == 'retry' or kind == 'snooze' then
-        chunk.due, chunk.fresh, chunk.suspect, chunk.undecodable = how.at, nil, nil, nil
+        -- It waits until then, but no longer than it was meant to: the sender's clock may be another one.
+        chunk.due = math.min(how.at, now + how.wait)
+        chunk.waits_since = chunk.due > now and now or nil
+        chunk.fresh, chunk.suspect, chunk.undecodable = nil, nil, nil
         if kind == 'retry' then
             chunk.attempt = (chunk.attempt or 0) + 1
         end
         return store(chunk)
     elseif kind == 'back' or kind == 'undecodable' then
+        chunk.due, chunk.waits_since = math.min(chunk.due, now), nil
         return store(chunk)
     elseif kind == 'dead' and chunk.stage == WORK then
         bury(chunk)
-    elseif (chunk.attempt or 0) > 0 or (chunk.crashes or 0) > 0 then
+    elseif chunk.stage == WORK and ((chunk.attempt or 0) > 0 or (chunk.crashes or 0) > 0) then
+        -- Only attempts of work are kept with its item: a query has the number of the first one.
         forget_failures(chunk)
     end
     has_ended(chunk, chunk.count)
@@ -110,7 +145,7 @@ end
 -- `over` gets the runs that may be over.
 local function end_attempt(chunk, how, over)
     local run = not chunk.tracked and run_of(chunk.number) or nil
-    if run and run.cancelled and GOES_ON[how.kind] then
+    if is_cancelled(run) and GOES_ON[how.kind] then
         how = { kind = 'cancelled' }
     end
     if how.failure then
@@ -124,5 +159,16 @@ local function end_attempt(chunk, how, over)
     go_on(chunk, how)
     if run and all_ended(run) and over[#over] ~= run.id then
         over[#over + 1] = run.id
+    end
+end
+
+-- Kills items one by one: nobody can decode them, they kill their nodes, or the server has lost their payload. `dead` gets
+-- what is said of each.
+local function kill(chunk, kind, message, node, dead, over)
+    for index = 0, chunk.count - 1 do
+        local one = part_of(chunk, index, index + 1)
+        local failure = { kind = kind, message = message, attempt = (one.attempt or 0) + 1, at = now, node = node }
+        dead[#dead + 1] = { name_of(one.job), one.tracked and '' or one.number, item_of(one, 0), failure_told(failure) }
+        end_attempt(one, { kind = 'dead', failure = failure }, over)
     end
 end

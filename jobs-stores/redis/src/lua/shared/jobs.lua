@@ -7,8 +7,6 @@
 -- `overfull`    set: jobs that have more history than they keep
 -- `held:<job>`  hash: how many items each session holds of it: of runs, `:t` tracked ones, `:c` fill and finish items
 
-local SUPERSEDED = 100
-
 -- The job that has what belonged to this one.
 local homes = {}
 local function home(job)
@@ -105,7 +103,7 @@ local function record_one(job, verdict)
     local before = not verdict.run and call('LINDEX', of, -1)
     if before then
         local merged = unpacked(before)
-        if not merged.run and merged.verdict == verdict.verdict then
+        if merged and not merged.run and merged.verdict == verdict.verdict then
             merged.last, merged.count = verdict.last, merged.count + verdict.count
             call('LSET', of, -1, pack(merged))
             return

@@ -20,6 +20,9 @@ local function held(session, token)
         return nil
     end
     lease = unpacked(found)
+    if not lease or not is_chunk(lease.chunk) then
+        return nil
+    end
     lease.session, lease.token, lease.chunk.job = session, token, home(lease.chunk.job)
     known_leases[token] = lease
     return lease
@@ -98,19 +101,28 @@ local function forget(lease)
     return rest
 end
 
--- The tokens of a session, in their order.
+-- The tokens of a session, in their order; of very many, some.
 local function tokens_of(session)
-    local tokens = call('HKEYS', leases_of(session))
+    local tokens
+    if call('HLEN', leases_of(session)) <= 4 * STEP_RECORDS then
+        tokens = call('HKEYS', leases_of(session))
+    else
+        tokens = {}
+        local fields = call('HSCAN', leases_of(session), 0, 'COUNT', STEP_RECORDS)[2]
+        for i = 1, #fields, 2 do
+            tokens[#tokens + 1] = fields[i]
+        end
+    end
     table.sort(tokens, function(a, b)
         return padded(a) < padded(b)
     end)
     return tokens
 end
 
--- Leases a chunk to a session.
-local function lease_to(session, chunk)
+-- Leases a chunk to a session, whose payload was read.
+local function lease_to(session, chunk, bytes)
     local token = number()
-    local lease = { session = session, token = token, chunk = chunk, granted = now, open = chunk.count }
+    local lease = { session = session, token = token, chunk = chunk, granted = now, open = chunk.count, bytes = bytes }
     count_held(session, chunk, chunk.count)
     if chunk.suspect then
         add(key('s', session), 'suspects', 1)
@@ -134,7 +146,7 @@ local function lease_told(lease)
         local run = run_of(lease.chunk.number)
         cursor = run and run.cursor and { run.cursor } or {}
     end
-    return { lease.token, cursor, told(lease.chunk) }
+    return { lease.token, cursor, told(lease.chunk, lease.bytes) }
 end
 
 -- Items of a job in flight over all live sessions; with `of_runs`, without tracked ones.

@@ -10,26 +10,20 @@
 -- `aside`      set: the lines of items that some build could not decode
 -- `dropped`    list: lines whose chunks are for nobody any more, and are deleted little by little
 --
+-- `unread:<job>` list: what stood in a queue and is no chunk that this version can read
+--
 -- Every run has a line of its own for what its query found. While that is staged the line is hidden; the last append
 -- shows it, whatever stands in it.
 
--- Fill and finish items: they count against no limit of the job.
-local CONTROL = 0
--- Items of the job.
-local WORK_LINE = 1
--- Items that a dead node held: one at a time, one per session.
-local SUSPECT = 2
--- Items that certain builds could not decode.
-local ASIDE = 3
--- Chunks of a newer format: for nobody here.
-local NEWER = 4
--- What a query has found so far.
-local STAGED = 5
+local is_trigger = TRIGGERS
 
-local FILL, WORK, FINISH = 0, 1, 2
+-- Whether a chunk says something that only a newer version understands.
+local function is_newer(chunk)
+    return chunk.format > FORMAT or not is_trigger[chunk.trigger] or chunk.stage < FILL or chunk.stage > FINISH
+end
 
 local function kind_of(chunk)
-    if chunk.format > FORMAT then
+    if is_newer(chunk) then
         return NEWER
     elseif chunk.undecodable then
         return ASIDE
@@ -49,16 +43,41 @@ local function member(chunk)
     return padded(chunk.number) .. padded(text(chunk.start)) .. pack(chunk)
 end
 
-local function of_member(bytes)
-    local chunk = unpacked(string.sub(bytes, 33))
+local NUMBERS = { 'format', 'stage', 'priority', 'due', 'start', 'count', 'enqueued_at' }
+
+-- Whether it has what every chunk has.
+local function is_chunk(value)
+    if type(value) ~= 'table' or type(value.job) ~= 'string' or type(value.number) ~= 'string' then
+        return false
+    end
+    for _, field in ipairs(NUMBERS) do
+        if type(value[field]) ~= 'number' then
+            return false
+        end
+    end
+    return value.count >= 1 and #value.number <= 16 and type(value.trigger) == 'string'
+        and (not value.body or (value.at and value.whole)) and true or false
+end
+
+-- The chunk that an element of a list holds; nothing if it is none.
+local function of_element(bytes)
+    local chunk = unpacked(bytes)
+    if not is_chunk(chunk) then
+        return nil
+    end
     chunk.job = home(chunk.job)
     return chunk
 end
 
-local function of_element(bytes)
-    local chunk = unpacked(bytes)
-    chunk.job = home(chunk.job)
-    return chunk
+-- The same of a member of a sorted set.
+local function of_member(bytes)
+    return of_element(string.sub(bytes, 33))
+end
+
+-- Puts bytes aside that are no chunk, so that nothing waits behind them.
+local function put_aside(job, bytes)
+    call('RPUSH', key('unread', job), bytes)
+    mark('unread')
 end
 
 -- What tells the lines of a job apart.
@@ -81,17 +100,24 @@ local function new_line(job, kind, run, builds)
     return id
 end
 
--- The line that a chunk belongs in; one that is not there is made, and stands nowhere yet.
-local function line_for(chunk)
+-- What tells the line that a chunk belongs in from others.
+local function place_of(chunk)
     local kind, run, builds = kind_of(chunk), '0', ''
     if kind == WORK_LINE and not chunk.tracked then
         run = chunk.number
     elseif kind == ASIDE then
         builds = cjson.encode(chunk.undecodable.builds)
     end
+    return kind, run, builds
+end
+
+-- The line that a chunk belongs in; one that is not there is made, and stands nowhere yet.
+local function line_for(chunk)
+    local kind, run, builds = place_of(chunk)
     return find_line(chunk.job, kind, run, builds) or new_line(chunk.job, kind, run, builds)
 end
 
+-- A line; one without a `job` has no record.
 local function line_of(id)
     local found = call('HMGET', key('n', id), 'job', 'kind', 'rank', 'number', 'turn', 'builds', 'items')
     return {
@@ -102,7 +128,7 @@ local function line_of(id)
         number = found[4],
         turn = found[5],
         builds = found[6],
-        items = tonumber(found[7]),
+        items = tonumber(found[7] or 0),
     }
 end
 
@@ -152,30 +178,75 @@ end
 
 -- The first chunk of a line, and as what it stands in the sorted set, if it does.
 local function first_chunk(line)
-    local found = call('LINDEX', key('q', line.id), 0)
-    local back = call('ZRANGE', key('z', line.id), 0, 0)[1]
-    local queued, returned = found and of_element(found), back and of_member(back)
-    if queued and (not returned or is_before(queued, returned)) then
-        return queued, nil
+    while true do
+        local found = call('LINDEX', key('q', line.id), 0)
+        local back = call('ZRANGE', key('z', line.id), 0, 0)[1]
+        local queued, returned = found and of_element(found), back and of_member(back)
+        if found and not queued then
+            call('LPOP', key('q', line.id))
+            put_aside(line.job, found)
+        elseif back and not returned then
+            call('ZREM', key('z', line.id), back)
+            put_aside(line.job, back)
+        elseif queued and (not returned or is_before(queued, returned)) then
+            return queued, nil
+        else
+            return returned, back
+        end
     end
-    return returned, back
 end
 
 -- A line that is empty is no more.
 local function remove_line(line)
-    unstand(line)
     local found = call('HMGET', key('n', line.id), 'kind', 'run', 'builds')
-    call('HDEL', key('jl', line.job), tag(found[1], found[2], found[3]))
+    if not line.job or not found[1] then
+        return
+    end
+    unstand(line)
+    local of_job, its_tag = key('jl', line.job), tag(found[1], found[2], found[3])
+    if call('HGET', of_job, its_tag) == line.id then
+        call('HDEL', of_job, its_tag)
+    end
     call('DEL', key('n', line.id))
     if tonumber(found[1]) == ASIDE then
         call('SREM', PREFIX .. 'aside', line.id)
     end
 end
 
+-- Makes the record of a line anew that has lost it, from what stands in it; `head` is how it stands in the order of all.
+-- Nothing comes of it if nothing stands in it.
+local function recover_line(id, head)
+    local queued = call('LRANGE', key('q', id), 0, STEP_RECORDS - 1)
+    local back = call('ZRANGE', key('z', id), 0, STEP_RECORDS - 1)
+    local first, items = nil, 0
+    for _, bytes in ipairs(queued) do
+        local chunk = of_element(bytes)
+        first, items = first or chunk, items + (chunk and chunk.count or 0)
+    end
+    for _, bytes in ipairs(back) do
+        local chunk = of_member(bytes)
+        first, items = first or chunk, items + (chunk and chunk.count or 0)
+    end
+    if head then
+        call('ZREM', PREFIX .. 'heads', head)
+    end
+    if not first then
+        call('DEL', key('n', id))
+        return nil
+    end
+    local kind, run, builds = place_of(first)
+    call('HSET', key('n', id), 'job', first.job, 'kind', kind, 'run', run, 'builds', builds, 'items', items)
+    call('HSETNX', key('jl', first.job), tag(kind, run, builds), id)
+    return line_of(id)
+end
+
 -- Puts a line where its first chunk stands now.
 local function restand(line)
     local first = first_chunk(line)
     if not first then
+        -- More is counted in it only if something was lost.
+        local counted_still = tonumber(call('HGET', key('n', line.id), 'items') or 0)
+        add(job_key(line.job), 'ready', -counted_still)
         remove_line(line)
     elseif line.rank ~= rank_of(first) or line.number ~= first.number then
         stand(line, rank_of(first), first.number)
@@ -188,10 +259,13 @@ local function count_items(line, n)
     add(job_key(line.job), 'ready', n)
 end
 
--- Items came into a line: at its head, if they are before all others.
-local function joined(id, chunk)
+-- Items came into a line: at its head, if they are before all others. Of several chunks, `chunk` is the first.
+local function joined(id, chunk, items)
     local line = line_of(id)
-    count_items(line, chunk.count)
+    count_items(line, items)
+    if line.kind == ASIDE then
+        call('HDEL', key('n', id), 'look_at')
+    end
     local rank = rank_of(chunk)
     if not line.rank or rank < line.rank
         or (rank == line.rank and padded(chunk.number) < padded(line.number)) then
@@ -209,6 +283,7 @@ local function end_turn(job, rank)
     local turn, moved = number(), call('ZRANGEBYSCORE', of_job, at, at)
     for _, id in ipairs(moved) do
         local line = line_of(id)
+        line.turn, line.number = line.turn or turn, line.number or '0'
         call('ZREM', PREFIX .. 'heads', head_member(line))
         line.turn = turn
         call('ZADD', PREFIX .. 'heads', at, head_member(line))
@@ -259,10 +334,11 @@ end
 local function publish(id, run, chunk, items)
     local shown = find_line(chunk.job, WORK_LINE, run, '')
     local line = line_of(id)
-    if not shown then
+    line.job = line.job or chunk.job
+    if not shown or shown == id then
         call('HDEL', key('jl', line.job), tag(STAGED, run, ''))
         call('HSET', key('jl', line.job), tag(WORK_LINE, run, ''), id)
-        call('HSET', key('n', id), 'kind', WORK_LINE)
+        call('HSET', key('n', id), 'job', line.job, 'kind', WORK_LINE, 'run', run, 'builds', '')
         count_items(line, items)
         stand(line, rank_of(chunk), run)
         return
@@ -274,6 +350,7 @@ local function publish(id, run, chunk, items)
         call('LMOVE', found, key('q', shown), 'LEFT', 'RIGHT')
     end
     local there = line_of(shown)
+    there.job = there.job or chunk.job
     count_items(there, items)
     restand(there)
 end

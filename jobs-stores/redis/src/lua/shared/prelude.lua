@@ -7,15 +7,20 @@
 -- names something (runs, leases, lines, jobs, bodies, sessions) is text wherever it is not reckoned with, and `text`
 -- is the only way from one to the other.
 
-local call, pack, unpacked = redis.call, cmsgpack.pack, cmsgpack.unpack
+local call, pack = redis.call, cmsgpack.pack
 local META = KEYS[1]
 local PREFIX = string.sub(META, 1, -5)
 
-local known = call('HMGET', META, 'schema', 'last', 'moved')
+local known = call('HMGET', META, 'schema', 'last', 'moved', 'steered')
 if known[1] and not tonumber(known[1]) then
     return redis.error_reply('FOREIGN the key ' .. META .. ' says no schema')
 elseif known[1] and tonumber(known[1]) > SCHEMA then
     return redis.error_reply('NEWERSCHEMA ' .. known[1])
+end
+
+-- A server that removed this key may have kept what it speaks of.
+if not known[1] and call('EXISTS', PREFIX .. 'moved') == 1 then
+    known[3] = '1'
 end
 
 local clock = call('TIME')
@@ -25,6 +30,12 @@ local ask = cjson.decode(ARGV[2])
 
 local function key(kind, id)
     return PREFIX .. kind .. ':' .. id
+end
+
+-- A table that was packed; nothing if the bytes are none.
+local function unpacked(bytes)
+    local is_read, value = pcall(cmsgpack.unpack, bytes)
+    return is_read and type(value) == 'table' and value or nil
 end
 
 -- A whole number as text, with all of its digits.
@@ -37,8 +48,12 @@ local function padded(digits)
     return string.rep('0', 16 - #digits) .. digits
 end
 
--- The next number of the namespace's one source: it grows whatever the clock says, and over restores and failovers,
--- for it is never behind the clock. So many are taken from it at once; those that are not used are left out.
+-- The next number of the namespace's one source. It grows whatever the clock says, for the last one is kept; and it grows
+-- over restores and failovers, where the last one may be lost, for it is never behind the clock, and never ahead of it:
+-- there are 1,024 numbers in a millisecond, and a server draws no more than some hundred, each for a write of its own.
+-- (The clocks of a server and of its replica have to agree to within the time that a failover takes.) Numbers are
+-- reserved before they are used, so that none comes again when a step fails half way; what is left of them at the end is
+-- given back.
 local TAKEN = 64
 local last = tonumber(known[2] or 0)
 local taken = last
@@ -51,7 +66,20 @@ local function number()
     return text(last)
 end
 
--- What those who wait are told: `work`, `runs` or `control`.
+local function give_back_numbers()
+    if taken > last then
+        call('HSET', META, 'last', text(last))
+        taken = last
+    end
+end
+
+-- So many values are given to one command: Lua has no room for many more. It is even, for pairs.
+local VARIADIC = 1000
+
+-- How many records this step may still touch one by one.
+local budget = STEP_RECORDS
+
+-- What those who wait are told: `work`, `runs` or `control`; and the caller alone, if something is `unread`.
 local marks = {}
 local function mark(what)
     marks[what] = true
@@ -77,7 +105,8 @@ end
 local function write_counts()
     for of, fields in pairs(counted) do
         for field, n in pairs(fields) do
-            if n ~= 0 and call('HINCRBY', of, field, n) == 0 then
+            -- Less than nothing is left where the counter was lost meanwhile.
+            if n ~= 0 and call('HINCRBY', of, field, n) <= 0 then
                 call('HDEL', of, field)
             end
         end
@@ -95,7 +124,7 @@ local function fields_of(of)
 end
 
 -- What answers begin with is the store's time. What is to be written at the end of a step says so here.
-local at_end = { write_counts }
+local at_end = { write_counts, give_back_numbers }
 local function answer(value)
     for _, write in ipairs(at_end) do
         write()
@@ -105,5 +134,5 @@ local function answer(value)
         -- A hint: whoever may not publish has done the rest all the same.
         redis.pcall('PUBLISH', PREFIX .. 'wake', told)
     end
-    return { now, told, value }
+    return { now, told .. (marks.unread and 'u' or ''), value }
 end

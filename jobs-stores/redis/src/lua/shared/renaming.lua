@@ -104,8 +104,9 @@ local function move_pause(was, name)
     if not found then
         return
     end
-    if call('HEXISTS', PREFIX .. 'cells', PAUSES .. name) == 0 then
-        save_cell(PAUSES .. name, unpacked(found))
+    local cell = unpacked(found)
+    if cell and call('HEXISTS', PREFIX .. 'cells', PAUSES .. name) == 0 then
+        save_cell(PAUSES .. name, cell)
     end
     remove_cell(PAUSES .. was)
 end
@@ -125,6 +126,7 @@ local function move_job(was, name)
     call('HDEL', PREFIX .. 'jobs', was)
     numbers_of_jobs[was], names = nil, {}
     move_pause(was, name)
+    steer()
     mark('work')
 end
 

@@ -9,6 +9,7 @@
 -- `requests`   hash: those by hand, by the caller's id
 -- `filled`     hash: those whose query went through, by the lease under which it did
 -- `cancels`    set: those that were cancelled and are not over
+-- `cancelling` hash: those of them of which something may still wait, and how far that was looked for
 
 local ENDS = { 'ok', 'dead', 'discarded', 'expired', 'cancels' }
 local runs = {}
@@ -56,6 +57,11 @@ local function is_busy(run)
     return not run.over and (run.filling or count_of(run, 'fresh') > 0) and true or false
 end
 
+-- Whether it was cancelled and is not over: nothing of it is leased or tried again. What comes after its end is.
+local function is_cancelled(run)
+    return run and run.cancelled and not run.over
+end
+
 -- Whether filling is over and every item has ended.
 local function all_ended(run)
     if run.over or run.filling then
@@ -65,12 +71,16 @@ local function all_ended(run)
     for _, field in ipairs(ENDS) do
         ended = ended + count_of(run, field)
     end
-    return ended == count_of(run, 'total')
+    return ended >= count_of(run, 'total')
 end
 
 -- Writes the runs that were changed, and puts them into the indexes that they belong in.
 local function write_runs()
     for id, run in pairs(runs) do
+        if run and run.counted then
+            set(run, 'errors', pack(run.groups))
+            run.counted = nil
+        end
         if run and (next(run.dirty) or next(run.gone)) then
             local busy, ended = is_busy(run), all_ended(run)
             if busy ~= (run.busy == '1') then
@@ -114,49 +124,66 @@ local function new_run(id, fields)
     return run
 end
 
--- The run of a job that holds its ticks, the oldest of them.
+-- The run of a job that holds its ticks, the oldest of them. One that has lost its record holds nothing.
 local function busy_run(job)
     write_runs()
-    return call('ZRANGE', key('jb', job), 0, 0)[1]
+    while true do
+        local id = call('ZRANGE', key('jb', job), 0, 0)[1]
+        if not id or run_of(id) then
+            return id
+        end
+        call('ZREM', key('jb', job), id)
+    end
 end
 
--- Forgets a run.
-local function forget_run(id)
-    local run = run_of(id)
-    if not run then
-        return
+-- Forgets runs of a job.
+local function forget_runs(job, ids)
+    local requests, filled, keys = {}, {}, {}
+    for i, id in ipairs(ids) do
+        local run = run_of(id)
+        requests[#requests + 1] = run and run.request
+        filled[#filled + 1] = run and run.filled
+        keys[i] = key('r', id)
+        runs[id] = false
     end
-    if run.request then
-        call('HDEL', PREFIX .. 'requests', run.request)
+    local function remove(command, of, fields)
+        if #fields > 0 then
+            call(command, of, unpack(fields))
+        end
     end
-    if run.filled then
-        call('HDEL', PREFIX .. 'filled', run.filled)
-    end
-    call('ZREM', PREFIX .. 'runs', id)
+    remove('HDEL', PREFIX .. 'requests', requests)
+    remove('HDEL', PREFIX .. 'filled', filled)
+    remove('ZREM', PREFIX .. 'runs', ids)
     for _, index in ipairs({ 'jr', 'jb', 'jf' }) do
-        call('ZREM', key(index, run.job), id)
+        remove('ZREM', key(index, job), ids)
     end
-    call('DEL', key('r', id))
-    runs[id] = false
+    call('UNLINK', unpack(keys))
 end
 
--- Counts failed attempts that say the same. Those that fit in no group are counted in the last.
+-- Counts failed attempts that say the same. Messages beyond those that are told apart are counted in one group for each
+-- kind. The groups are written once, at the end of the step.
 local function count_errors(run, item, n, failure)
-    local groups = run.errors and unpacked(run.errors) or {}
-    local group
+    run.groups = run.groups or (run.errors and unpacked(run.errors)) or {}
+    local groups, told_apart, group, others = run.groups, 0, nil, nil
     for _, other in ipairs(groups) do
+        if other.message ~= OTHERS then
+            told_apart = told_apart + 1
+        elseif other.kind == failure.kind then
+            others = other
+        end
         if other.kind == failure.kind and other.message == failure.message then
             group = other
             break
         end
     end
-    if not group and #groups < MAX_GROUPS then
-        group = { kind = failure.kind, message = failure.message, count = 0, sample = item }
+    group = group or (told_apart >= MAX_GROUPS and others or nil)
+    if not group then
+        local message = told_apart < MAX_GROUPS and failure.message or OTHERS
+        group = { kind = failure.kind, message = message, count = 0, sample = item }
         groups[#groups + 1] = group
     end
-    group = group or groups[MAX_GROUPS]
     group.count = group.count + n
-    set(run, 'errors', pack(groups))
+    run.counted = true
 end
 
 -- A run as callers are told it: its number, the name of its job, and its fields one after another.
@@ -168,7 +195,7 @@ local function run_told(run)
         end
     end
     local errors = {}
-    for i, group in ipairs(run.errors and unpacked(run.errors) or {}) do
+    for i, group in ipairs(run.groups or (run.errors and unpacked(run.errors)) or {}) do
         errors[i] = { group.kind, group.message, text(group.count), group.sample }
     end
     return { flat, errors }

@@ -3,6 +3,7 @@
 -- `s:<session>`   hash: how long a `lease` is, alive `until`, `connected` since, `node` in JSON, its `name` and `build`,
 --                 the instants that were `past` when it opened, how many items and suspects it holds
 -- `sessions`      zset: until when each lives
+-- `sk:<session>…` set: lines that are not for it, known for some seconds
 -- `k:<session>`   hash: what it links, by the job's name
 -- `by:<name>`     set: the sessions that link a job
 -- `a:<session>`   hash: what its lanes were answered last
@@ -30,16 +31,31 @@ local function is_alive(session)
     return session ~= nil and now <= session.lives
 end
 
--- Renews a session.
+-- Whether it has left, and is there only because of what it held.
+local function has_left(session)
+    return session.lives <= tonumber(LEFT_AT)
+end
+
+-- Renews a session. What a clock of the future has stored is set right.
 local function renew(session)
-    session.lives = math.max(session.lives, now + session.lease)
+    session.lives, session.connected = now + session.lease, math.min(session.connected, now)
     call('HSET', key('s', session.id), 'until', text(session.lives), 'connected', text(session.connected))
     call('ZADD', PREFIX .. 'sessions', text(session.lives), session.id)
 end
 
+-- A session lives no longer than a beat of now would make it live: else a clock of the future has renewed it.
+local function set_sessions_right()
+    local ahead = call('ZREVRANGEBYSCORE', PREFIX .. 'sessions', '+inf', '(' .. text(now), 'LIMIT', 0, STEP_RECORDS)
+    for _, id in ipairs(ahead) do
+        local session = session_of(id)
+        if session and session.lives > now + session.lease then
+            renew(session)
+        end
+    end
+end
+
 -- Forgets a session, its links, its lanes and its cells; its leases are gone already.
-local function forget_session(session)
-    local id = session.id
+local function forget_session(id)
     write_counts()
     for _, name in ipairs(call('HKEYS', key('k', id))) do
         call('SREM', key('by', name), id)

@@ -1,0 +1,120 @@
+//! Ending runs of which nothing is left to do: many in one call, and beside the dispatcher, which never waits for it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use jobs_core::{Complete, Completion, RunId, STEP_RECORDS};
+use tokio::sync::Notify;
+
+use crate::{event::Event, lock::lock, node::Node, refusal::Refusal};
+
+/// Runs that may be over.
+#[derive(Debug, Default)]
+pub(crate) struct Ending {
+    /// Whether this node has asked for the end of a run before, and got no answer.
+    waiting: Mutex<BTreeMap<RunId, bool>>,
+    some: Notify,
+    closed: AtomicBool,
+}
+
+impl Ending {
+    /// Adds runs that may be over.
+    pub(crate) fn put(&self, runs: impl IntoIterator<Item = RunId>) {
+        let mut waiting = lock(&self.waiting);
+        for run in runs {
+            waiting.entry(run).or_insert(false);
+        }
+        drop(waiting);
+        self.some.notify_one();
+    }
+
+    /// No more runs come.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.some.notify_one();
+    }
+
+    fn take(&self) -> Vec<(RunId, bool)> {
+        let mut waiting = lock(&self.waiting);
+        let first: Vec<RunId> = waiting.keys().copied().take(STEP_RECORDS).collect();
+        first.into_iter().filter_map(|run| waiting.remove_entry(&run)).collect()
+    }
+
+    /// Waits for runs; returns none once no more come.
+    async fn next(&self) -> Vec<(RunId, bool)> {
+        loop {
+            let closed = self.closed.load(Ordering::Acquire);
+            let runs = self.take();
+            if !runs.is_empty() || closed {
+                return runs;
+            }
+            self.some.notified().await;
+        }
+    }
+}
+
+/// Ends runs until the dispatcher has settled the last item.
+pub(crate) async fn run(node: Arc<Node>) {
+    loop {
+        let runs = node.ending.next().await;
+        if runs.is_empty() {
+            return;
+        }
+        end(&node, runs).await;
+    }
+}
+
+/// So often a call may go unanswered while the store answers others, before it is sent in parts.
+const TOO_OFTEN: u32 = 3;
+
+/// Ends some runs. A call that is refused, or that the store does not manage, is sent in halves; a single run that it
+/// does not take is left to the sweep, which asks for it again.
+async fn end(node: &Node, runs: Vec<(RunId, bool)>) {
+    let mut parts = vec![runs];
+    while let Some(runs) = parts.pop() {
+        parts.extend(end_part(node, runs).await);
+    }
+}
+
+/// Ends some runs in one call, and returns what is to be sent in parts instead.
+async fn end_part(node: &Node, mut runs: Vec<(RunId, bool)>) -> Vec<Vec<(RunId, bool)>> {
+    let mut failures = 0;
+    let completions = loop {
+        let complete = runs.iter().map(|(run, _)| Complete { run: *run, finish: false }).collect();
+        let refused = match node.ask_or_refusal(node.store.complete(complete)).await {
+            Ok(Some(completions)) => break completions,
+            Ok(None) => None,
+            Err(Refusal(reason)) => Some(reason),
+        };
+        failures += 1;
+        runs.iter_mut().for_each(|(_, asked)| *asked = true);
+        // While the heart beats, the store is there, and it is this call that it does not manage.
+        if refused.is_some() || (failures >= TOO_OFTEN && node.is_trusted()) {
+            if runs.len() > 1 {
+                let second = runs.split_off(runs.len() / 2);
+                return vec![second, runs];
+            }
+            if let (Some(reason), Some((run, _))) = (refused, runs.first()) {
+                let text = format_args!("the store refused to end run {run}: {reason}");
+                jobs_core::notice::warn("refused", text);
+            }
+            return Vec::new();
+        }
+        node.env.sleep(node.env.about(Duration::from_millis(50))).await;
+    };
+    for ((_, asked_before), completion) in runs.into_iter().zip(completions) {
+        match completion {
+            Completion::Completed(report) => node.bus.say(Event::RunFinished(*report)),
+            // It was this node, and the answer was lost; or another at the same time.
+            Completion::Already(report) if asked_before => node.bus.say(Event::RunFinished(*report)),
+            _ => {}
+        }
+    }
+    Vec::new()
+}
