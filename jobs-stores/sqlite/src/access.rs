@@ -9,23 +9,20 @@ use std::{io, path::Path};
 
 use jobs_core::StoreError;
 
-/// Explains why SQLite did not open the file at `path`; `said` is what SQLite said.
-pub(crate) fn explain(path: &Path, said: &str) -> StoreError {
+/// Why SQLite did not open or write the file at `path`, if the file or its directory shows it.
+pub(crate) fn explain(path: &Path) -> Option<StoreError> {
     let location = path.display().to_string();
     if path.is_dir() {
-        return StoreError::Foreign { location, message: "it is a directory".to_owned() };
+        return Some(StoreError::Foreign { location, message: "it is a directory".to_owned() });
     }
-    let directory = directory(path);
-    if !directory.is_dir() {
-        return StoreError::BadUrl {
+    if !directory(path).is_dir() {
+        return Some(StoreError::BadUrl {
             url: format!("sqlite://{location}"),
             message: "its directory does not exist; make it, or choose another place".to_owned(),
-        };
+        });
     }
-    match check_write(path) {
-        Ok(()) => StoreError::Unreachable { message: format!("{location} cannot be opened ({said})") },
-        Err(error) => StoreError::ReadOnly { location, message: error.to_string() },
-    }
+    let error = check_write(path).err()?;
+    Some(StoreError::ReadOnly { location, message: error.to_string() })
 }
 
 /// Whether this process may write the file, and make files beside it: SQLite keeps its log there.

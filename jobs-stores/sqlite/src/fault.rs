@@ -52,10 +52,9 @@ impl Fault {
         };
         match code {
             Some(ErrorCode::DiskFull) => StoreError::Full { message: format!("{location}: {message}") },
-            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => match access::explain(path, &message) {
-                StoreError::Unreachable { .. } => StoreError::ReadOnly { location, message },
-                explained => explained,
-            },
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+                access::explain(path).unwrap_or(StoreError::ReadOnly { location, message })
+            }
             Some(ErrorCode::NotADatabase) => {
                 StoreError::Foreign { location, message: "it is no database of SQLite".to_owned() }
             }
@@ -63,7 +62,9 @@ impl Fault {
                 format!("{location} is damaged ({message}); restore it from a backup, or move it away to begin anew")
                     .into(),
             ),
-            Some(ErrorCode::CannotOpen) => access::explain(path, &message),
+            Some(ErrorCode::CannotOpen) => access::explain(path).unwrap_or_else(|| StoreError::Unreachable {
+                message: format!("{location} cannot be opened ({message})"),
+            }),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 StoreError::Unreachable { message: format!("{location} is locked by another process ({message})") }
             }

@@ -102,7 +102,8 @@ struct Place(File);
 
 impl Fixture for Place {
     fn connect(&self, offset: i64) -> BoxFuture<'_, Result<Arc<dyn Store>, BoxError>> {
-        let (options, path) = (self.0.options().clock_offset(offset), self.0.path());
+        let options = self.0.options().clock_offset(offset);
+        let path = self.0.path();
         Box::pin(async move {
             let watched = Watched { store: SqliteStore::open(options).await?, path };
             watched.look("after opening")?;
