@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 
 use crate::civil::CivilSearch;
 use crate::cron_text::Fields;
-use crate::search;
+use crate::search::{self, offset_at};
 
 /// The ticks in (`after`, `until`] of a job whose minute or hour begins with `*`.
 pub(crate) fn count_by_elapsed_time(fields: &Fields, tz: &TimeZone, after: i64, until: i64) -> Option<u64> {
@@ -83,8 +83,4 @@ pub(crate) fn last_by_wall_time(civil: &CivilSearch, tz: &TimeZone, mut at: i64)
 /// Whether a job runs at the instant of a change: for the first reading behind it, or for one that it swallowed.
 fn ticks_at_the_end_of_a_gap(civil: &CivilSearch, tz: &TimeZone, change_at: i64) -> bool {
     search::next_by_wall_time(civil, tz, change_at - 1) == Some(change_at)
-}
-
-fn offset_at(tz: &TimeZone, at: i64) -> Option<i64> {
-    Some(i64::from(tz.to_offset(Timestamp::from_second(at).ok()?).seconds()))
 }

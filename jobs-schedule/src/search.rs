@@ -17,7 +17,7 @@ const CORRECTION: i64 = 3 * 3_600;
 /// constant.
 pub(crate) fn next_by_elapsed_time(civil: &CivilSearch, tz: &TimeZone, after: i64) -> Option<i64> {
     let start = Timestamp::from_second(after).ok()?;
-    let mut offset = i64::from(tz.to_offset(start).seconds());
+    let mut offset = offset_at(tz, after)?;
     let mut wall = after + offset;
     let mut found = civil.after(wall)?;
     let mut changes = tz.following(start);
@@ -42,7 +42,7 @@ pub(crate) fn next_by_elapsed_time(civil: &CivilSearch, tz: &TimeZone, after: i6
 /// has made one since 1994, and a test watches.)
 pub(crate) fn next_by_wall_time(civil: &CivilSearch, tz: &TimeZone, after: i64) -> Option<i64> {
     let start = Timestamp::from_second(after).ok()?;
-    let mut offset = i64::from(tz.to_offset(start).seconds());
+    let mut offset = offset_at(tz, after)?;
     let mut found = civil.after(wall_reached(tz, after)?)?;
     for change in tz.following(start) {
         let change_at = change.timestamp().as_second();
@@ -69,8 +69,7 @@ pub(crate) fn wall_reached(tz: &TimeZone, now: i64) -> Option<i64> {
     match tz.to_ambiguous_timestamp(date_time(wall)?).offset() {
         AmbiguousOffset::Fold { after, .. } if after == offset => {
             let first_pass = last_change(tz, now)? - 1;
-            let before = tz.to_offset(Timestamp::from_second(first_pass).ok()?);
-            Some(wall.max(first_pass + i64::from(before.seconds())))
+            Some(wall.max(first_pass + offset_at(tz, first_pass)?))
         }
         _ => Some(wall),
     }
@@ -85,6 +84,11 @@ pub(crate) fn last_change(tz: &TimeZone, now: i64) -> Option<i64> {
     let found = tz.preceding(instant).next()?.timestamp();
     let last = tz.following(found).map(|change| change.timestamp()).take_while(|at| *at < instant).last();
     Some(last.unwrap_or(found).as_second())
+}
+
+/// How far the wall is ahead of UTC, in seconds.
+pub(crate) fn offset_at(tz: &TimeZone, at: i64) -> Option<i64> {
+    Some(i64::from(tz.to_offset(Timestamp::from_second(at).ok()?).seconds()))
 }
 
 fn date_time(wall: i64) -> Option<DateTime> {
