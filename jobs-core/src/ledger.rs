@@ -32,7 +32,7 @@ pub use cursor::{Claim, Cursor, SUPERSEDED};
 pub use fate::{Fate, after_crash_of, fate, poison_message};
 pub use filling::{Fill, FillEnd, Filling};
 pub use firing::{Decision, Known, Made, decide, pass};
-pub use granting::{Head, InFlight, share};
+pub use granting::{Head, InFlight, next_due, share};
 pub use lane::{Lane, Turn};
 pub use open_items::OpenItems;
 pub use queue::{QueueKey, QueueKind};

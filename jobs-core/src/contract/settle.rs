@@ -143,14 +143,15 @@ pub struct Lease {
 /// What a settle answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settled {
-    /// The leases granted by this call.
+    /// The leases granted by this call, at most [`STEP_RECORDS`](crate::STEP_RECORDS).
     pub leases: Vec<Lease>,
     /// Leases that are lost: nothing was changed for them. A lease that was already settled in full may or may not be
     /// listed.
     pub lost: Vec<Token>,
     /// Runs that may be over.
     pub ended: Vec<RunId>,
-    /// When the next item that waits for its time is due, of the jobs that the session links. It may be past: one step
-    /// makes at most [`STEP_RECORDS`](crate::STEP_RECORDS) chunks ready, and the next call goes on.
+    /// When the next item that waits for its time is due, of the jobs that the session links. It is past or now where a
+    /// step has done as much as one step does: it makes at most [`STEP_RECORDS`](crate::STEP_RECORDS) chunks ready, and
+    /// grants at most so many leases. The next call goes on.
     pub next_due: Option<Millis>,
 }

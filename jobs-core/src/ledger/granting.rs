@@ -1,7 +1,7 @@
 //! How much of what is first in a queue a session may lease.
 
 use super::Room;
-use crate::{Header, Link, Stage};
+use crate::{Header, Lease, Link, Millis, STEP_RECORDS, Stage};
 
 /// What is first in a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +57,12 @@ pub fn share(room: &mut Room<'_>, link: &Link, head: &Head, in_flight: InFlight)
         }
     }
     n
+}
+
+/// When a session asks again: at once, if it was granted as many leases as one step grants.
+#[must_use]
+pub fn next_due(granted: &[Lease], waits: Option<Millis>, now: Millis) -> Option<Millis> {
+    if granted.len() >= STEP_RECORDS { Some(now) } else { waits }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crate::{JobWant, Link, Stage, Want};
+use crate::{JobWant, Link, STEP_RECORDS, Stage, Want};
 
 /// What is left of a [`Want`] while a store leases, the same for every store.
 #[derive(Debug)]
@@ -13,6 +13,8 @@ pub struct Room<'a> {
     begun: u32,
     wanted: BTreeMap<&'a str, &'a JobWant>,
     jobs: BTreeMap<Arc<str>, OfJob>,
+    /// Leases that one step may still grant.
+    leases: usize,
 }
 
 /// The room of one job in it.
@@ -35,13 +37,13 @@ impl<'a> Room<'a> {
     #[must_use]
     pub fn new(want: &'a Want) -> Self {
         let wanted = want.jobs.iter().map(|wanted| (&*wanted.job, wanted)).collect();
-        Self { slots: want.slots, begun: 0, wanted, jobs: BTreeMap::new() }
+        Self { slots: want.slots, begun: 0, wanted, jobs: BTreeMap::new(), leases: STEP_RECORDS }
     }
 
-    /// Whether there is room for anything.
+    /// Whether there is room for anything, and this step may grant another lease.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.slots > 0 || self.begun > 0
+        (self.slots > 0 || self.begun > 0) && self.leases > 0
     }
 
     fn of(&mut self, link: &Link) -> &mut OfJob {
@@ -72,6 +74,7 @@ impl<'a> Room<'a> {
 
     /// So many items of a job are leased.
     pub fn take(&mut self, link: &Link, stage: Stage, n: u32) {
+        self.leases = self.leases.saturating_sub(1);
         if stage != Stage::Work {
             self.slots = self.slots.saturating_sub(1);
             return;
@@ -152,5 +155,16 @@ mod tests {
             (room.left(&job, Stage::Work), room.left(&job, Stage::Fill), room.is_open()),
             (0, 0, false)
         );
+    }
+
+    #[test]
+    fn one_step_grants_so_many_leases_at_the_most() {
+        let want = want(u32::MAX, &[]);
+        let mut room = Room::new(&want);
+        for _ in 0..STEP_RECORDS {
+            assert!(room.is_open());
+            room.take(&link("a.b", u32::MAX), Stage::Work, 1);
+        }
+        assert!(!room.is_open(), "the rest is for the next call");
     }
 }

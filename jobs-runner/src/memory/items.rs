@@ -5,7 +5,7 @@ use std::{ops::Range, sync::Arc};
 use jobs_core::{
     Body, Chunk, DeadItem, End, Failure, FailureKind, Header, ItemId, Lease, Millis, RunId, SessionId,
     Settle, Settled, Settlement, Stage,
-    ledger::{Fate, Tally, Turn, fate},
+    ledger::{self, Fate, Tally, Turn, fate},
 };
 
 use super::{budget::Budget, state::State};
@@ -40,7 +40,7 @@ impl State {
         }
         self.promote(now);
         answer.leases = self.grant(settle.session, &settle.want, &mut answer.ended, now);
-        answer.next_due = self.next_due(settle.session);
+        answer.next_due = ledger::next_due(&answer.leases, self.next_due(settle.session), now);
         if let Some(session) = self.sessions.get_mut(&settle.session) {
             session.lanes.insert(settle.lane, (settle.n, answer.clone()));
         }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use jobs_core::{Body, Cancellation, Complete, Completion, End, Header, RunId, STEP_RECORDS};
-use serde::Deserialize;
 
 use crate::{
     facts::Facts,
@@ -17,13 +16,6 @@ use crate::{
 const ENDING: &str = "SELECT * FROM ending_2($1, $2)";
 const CANCEL: &str = "SELECT * FROM named_runs_2($1, $2) UNION ALL SELECT * FROM waiting_2($1, $3, $4)";
 const UNCOUNTED: &str = "SELECT * FROM uncounted_2($1, $2)";
-
-/// The queue of what a run's query found.
-#[derive(Deserialize)]
-struct OwnLine {
-    line: i64,
-    items: u64,
-}
 
 impl Step {
     pub(crate) async fn complete(&mut self, runs: &[Complete]) -> Done<Vec<Completion>> {
@@ -97,11 +89,7 @@ impl Step {
             }
         }
         let more = !facts.take("more").is_empty();
-        // What nobody has touched is counted, and deleted little by little.
-        if let Some(OwnLine { line, items }) = facts.one("own") {
-            self.cancel_untouched(id, items);
-            self.drop_line(line);
-        }
+        self.writes.restood.extend(facts.one::<i64>("emptied"));
         if let Some(of) = self.run(id) {
             of.changed = true;
             of.sweep = more;

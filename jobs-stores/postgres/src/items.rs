@@ -305,11 +305,6 @@ impl Step {
         }
         Ok(())
     }
-
-    /// Counts items of a run that nobody has touched as cancelled.
-    pub(crate) fn cancel_untouched(&mut self, run: RunId, items: u64) {
-        self.tallies.entry(run).or_default().cancel_untouched(items);
-    }
 }
 
 /// The bytes that row_to_json writes as `\x` and hexadecimal digits.

@@ -20,10 +20,10 @@ use crate::{
 const LOAD: &str = "
     SELECT * FROM session_2($1, $2, false) UNION ALL SELECT * FROM lane_2($1, $2, $3)
     UNION ALL SELECT * FROM held_2($1, $2, $4, $5) UNION ALL SELECT * FROM pauses_2($1)
-    UNION ALL SELECT * FROM due_2($1, $6, $7)";
+    UNION ALL SELECT * FROM due_2($1, $2, $3, $8, $6, $7)";
 const AGAIN: &str = "SELECT * FROM granted_2($1, $2, $3, NULL)";
 const SETTLE: &str =
-    "SELECT * FROM settle_2($1, $2, $3::jsonb, $4, $5, $6::jsonb, $7, $8, $9, $10, $11, $12)";
+    "SELECT * FROM settle_2($1, $2, $3::jsonb, $4, $5, $6::jsonb, $7, $8, $9, $10, $11, $12::json)";
 
 /// What is wanted, as `grant_2` takes it.
 #[derive(Serialize)]
@@ -32,6 +32,7 @@ struct Wants<'a> {
     jobs: Vec<&'a str>,
     job_slots: Vec<u32>,
     per_slot: Vec<u32>,
+    leases: usize,
 }
 
 impl<'a> Wants<'a> {
@@ -41,6 +42,7 @@ impl<'a> Wants<'a> {
             jobs: want.jobs.iter().map(|job| &*job.job).collect(),
             job_slots: want.jobs.iter().map(|job| job.slots).collect(),
             per_slot: want.jobs.iter().map(|job| job.per_slot).collect(),
+            leases: STEP_RECORDS,
         }
     }
 }
@@ -58,9 +60,10 @@ impl Step {
         let dead = of(&mut settle.settlements.iter().filter(is_dead));
         let id = settle.session.0.cast_signed();
         let lane = i64::from(settle.lane);
-        let load = sql!(LOAD, self.ns, id, lane, tokens, dead, self.now.0, most(STEP_RECORDS));
+        let n = settle.n.cast_signed();
+        let load = sql!(LOAD, self.ns, id, lane, tokens, dead, self.now.0, most(STEP_RECORDS), n);
         let mut facts = self.load(load).await?;
-        // Whatever this call is: what was due is ready now.
+        // Whether or not the session is there still: it was taken out.
         self.promote(&facts.read::<PieceRow>("due"))?;
         let Some(row) = facts.one::<SessionRow>("session") else {
             self.write().await?;
@@ -151,7 +154,8 @@ impl Step {
         let (text, blobs) = self.sent()?.unwrap_or_else(|| ("{}".to_owned(), Vec::new()));
         let patterns: Vec<String> =
             pauses.patterns(self.now).into_iter().map(|(pattern, _)| pattern).collect();
-        let lost: Vec<i64> = answer.lost.iter().map(|token| token.0.cast_signed()).collect();
+        // As JSON: a token that nobody granted may be beyond what a column holds.
+        let lost = serde_json::to_string(&answer.lost)?;
         let newest = i16::try_from(FORMAT).unwrap_or(i16::MAX);
         let statement = sql!(
             SETTLE,

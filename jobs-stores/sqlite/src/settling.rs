@@ -1,6 +1,6 @@
 //! Settling what a session holds, and leasing more.
 
-use jobs_core::{Effect, End, Settle, Settled, Settlement, ledger::Turn};
+use jobs_core::{Effect, End, Settle, Settled, Settlement, ledger::{self, Turn}};
 
 use crate::{fault::Done, pieces::Piece, rows::SessionRow, step::Step};
 
@@ -29,7 +29,7 @@ impl Step<'_> {
         self.write_leases()?;
         self.promote()?;
         answer.leases = self.grant(&session, &settle.want)?;
-        answer.next_due = self.next_due_of(session.row)?;
+        answer.next_due = ledger::next_due(&answer.leases, self.next_due_of(session.row)?, self.now);
         self.save_lane(session.row, settle.lane, settle.n, &answer)?;
         Ok(answer)
     }

@@ -39,7 +39,7 @@ impl State {
             chunk.header.waits_since = None;
         }
         answer.leases = self.grant(settle.session, &settle.want, now);
-        answer.next_due = self.next_due(settle.session);
+        answer.next_due = ledger::next_due(&answer.leases, self.next_due(settle.session), now);
         if let Some(session) = self.sessions.get_mut(&settle.session) {
             session.lanes.insert(settle.lane, (settle.n, answer.clone()));
         }

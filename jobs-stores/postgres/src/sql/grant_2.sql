@@ -1,10 +1,12 @@
 -- Leases what a session wants: highest priority first, then earliest due, in turns between jobs that tie. Lines of jobs that are
 -- not linked here, paused or full are passed over; when many are, the lines of each linked job are looked at instead.
--- `held`: limited jobs whose rows are held. `wants`: `slots` of the process, and of the jobs named in `jobs` their `job_slots` and `per_slot`.
+-- `held`: limited jobs whose rows are held. `wants`: `slots` of the process, of the jobs named in `jobs` their `job_slots` and
+-- `per_slot`, and the `leases` that one step may grant.
 CREATE FUNCTION grant_2(of_ns integer, of_session bigint, wants jsonb, build text, patterns text[], newest smallint,
                          held bigint[], clock bigint) RETURNS SETOF fact_2 LANGUAGE plpgsql AS $$
 DECLARE
     slots integer := (wants ->> 'slots')::integer;
+    left_leases integer := (wants ->> 'leases')::integer;
     wanted_jobs CONSTANT text[] := ARRAY(SELECT jsonb_array_elements_text(wants -> 'jobs'));
     wanted_slots CONSTANT bigint[] := longs_2(wants -> 'job_slots');
     wanted_per CONSTANT bigint[] := longs_2(wants -> 'per_slot');
@@ -53,7 +55,7 @@ BEGIN
         FOR one IN SELECT * FROM lines_in_order_2(of_ns, of_session, by_job, at_rank, at_turn, at_job, at_number, at_id, page)
         LOOP
             again := true;
-            EXIT looks WHEN slots <= 0 AND begun <= 0;
+            EXIT looks WHEN (slots <= 0 AND begun <= 0) OR left_leases <= 0;
             IF NOT by_job THEN
                 in_vain := in_vain + 1;
                 IF in_vain > 256 THEN
@@ -129,9 +131,10 @@ BEGIN
             END IF;
             CONTINUE WHEN most <= 0;
             got := 0;
-            FOR leased IN SELECT * FROM take_2(one.id, of_session, most::integer, alone, head.stage, head.tracked,
+            FOR leased IN SELECT * FROM take_2(one.id, of_session, most::integer, left_leases, alone, head.stage, head.tracked,
                                                head.suspect, newest, clock) LOOP
                 RETURN QUERY SELECT * FROM granted_lease_2(leased.token, one.name);
+                left_leases := left_leases - 1;
                 got := got + leased.items;
             END LOOP;
             IF got > 0 THEN
@@ -189,9 +192,9 @@ BEGIN
     END IF;
 END $$;
 
--- Leases at most so many items from the front of a line, as long as they are of this stage and kind; `alone`: of its first
--- chunk alone. While jobs tie, one chunk is taken, and the job goes behind the others.
-CREATE FUNCTION take_2(of_line bigint, of_session bigint, most integer, alone boolean, of_stage smallint, of_tracked boolean,
+-- Leases at most so many items, in so many leases, from the front of a line, as long as they are of this stage and kind;
+-- `alone`: of its first chunk alone. While jobs tie, one chunk is taken, and the job goes behind the others.
+CREATE FUNCTION take_2(of_line bigint, of_session bigint, most integer, left_leases integer, alone boolean, of_stage smallint, of_tracked boolean,
                        of_suspect boolean, newest smallint, clock bigint)
     RETURNS TABLE (token bigint, items integer) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -204,6 +207,8 @@ DECLARE
     taken integer;
     wanted integer := most;
     of_runs bigint[] := '{}';
+    cancelled bigint[] := '{}';
+    in_vain integer := 0;
 BEGIN
     SELECT * INTO stands FROM line WHERE id = of_line;
     IF NOT FOUND THEN
@@ -229,7 +234,15 @@ BEGIN
         END IF;
         last := head;
         -- What is left of a cancelled run is nobody's: it is ended little by little.
-        CONTINUE WHEN NOT head.tracked AND EXISTS (SELECT FROM run WHERE run.id = head.number AND is_cancelled);
+        IF NOT head.tracked AND head.stage <> 2
+            AND EXISTS (SELECT FROM run WHERE run.id = head.number AND is_cancelled AND finished IS NULL) THEN
+            IF head.number <> ALL (cancelled) THEN
+                cancelled := cancelled || head.number;
+            END IF;
+            in_vain := in_vain + 1;
+            EXIT WHEN stands.run = head.number OR in_vain >= 100;
+            CONTINUE;
+        END IF;
         taken := least(wanted, head.count);
         DELETE FROM ready AS r WHERE r.line = of_line
             AND (r.rank, r.number, r.start, r.id) = (head.rank, head.number, head.start, head.id);
@@ -249,11 +262,18 @@ BEGIN
         items := taken;
         RETURN NEXT;
         wanted := wanted - taken;
-        EXIT WHEN alone OR ties;
+        left_leases := left_leases - 1;
+        EXIT WHEN alone OR ties OR left_leases <= 0;
     END LOOP;
     IF cardinality(of_runs) > 0 THEN
         UPDATE run SET begun = true WHERE id = ANY (ARRAY(
             SELECT id FROM run WHERE id = ANY (of_runs) AND NOT begun ORDER BY id FOR NO KEY UPDATE SKIP LOCKED));
+    END IF;
+    IF cardinality(cancelled) > 0 THEN
+        -- It may have been stored when the cancel had looked already.
+        exhausted := false;
+        UPDATE run SET sweep = true WHERE id = ANY (ARRAY(
+            SELECT id FROM run WHERE id = ANY (cancelled) AND NOT sweep ORDER BY id FOR NO KEY UPDATE SKIP LOCKED));
     END IF;
     -- Where the first chunk stands is noted now and then, so that nobody has to walk over those that are gone.
     IF exhausted OR (wanted < most AND token % 16 = 0) THEN
@@ -315,7 +335,7 @@ END $$;
 
 -- Writes what was settled, then leases more, and keeps the answer for a repeat of the call.
 CREATE FUNCTION settle_2(of_ns integer, clock bigint, doc jsonb, blobs bytea[], of_session bigint, wants jsonb, build text,
-                         patterns text[], newest smallint, of_lane bigint, of_n bigint, lost bigint[])
+                         patterns text[], newest smallint, of_lane bigint, of_n bigint, lost json)
     RETURNS SETOF fact_2 LANGUAGE plpgsql AS $$
 DECLARE
     fact fact_2;
@@ -340,10 +360,10 @@ BEGIN
             tokens := tokens || (fact.doc::json ->> 'token')::bigint;
         END LOOP;
     END IF;
-    due := next_due_2(of_ns, of_session);
+    due := CASE WHEN cardinality(tokens) >= (wants ->> 'leases')::integer THEN clock ELSE next_due_2(of_ns, of_session) END;
     RETURN NEXT ROW('next_due', due::text, NULL, NULL)::fact_2;
     INSERT INTO lane (session, lane, n, answer) VALUES (of_session, of_lane, of_n, json_build_object(
-            'leases', to_json(tokens), 'lost', to_json(lost), 'ended', to_json(over), 'next_due', due))
+            'leases', to_json(tokens), 'lost', lost, 'ended', to_json(over), 'next_due', due))
         ON CONFLICT (session, lane) DO UPDATE SET n = excluded.n, answer = excluded.answer;
 END $$;
 

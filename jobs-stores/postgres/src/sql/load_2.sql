@@ -143,7 +143,8 @@ BEGIN
     RETURN QUERY SELECT 'ended', id::text, NULL::bytea, NULL::bytea FROM run WHERE ns = of_ns AND ended ORDER BY id LIMIT most;
 END $$;
 
--- Takes out what waits of a cancelled run, at most so many chunks, and counts what nobody has touched.
+-- Takes out what waits of a cancelled run, at most so many chunks. What another transaction has in hand is left: there is more
+-- then. Neither a count nor a queue as a whole would do: what is leased at this moment would be ended twice.
 CREATE FUNCTION waiting_2(of_ns integer, of_run bigint, most bigint) RETURNS SETOF fact_2 LANGUAGE plpgsql AS $$
 DECLARE
     of_job bigint;
@@ -155,7 +156,7 @@ BEGIN
     IF NOT FOUND THEN
         RETURN;
     END IF;
-    SELECT id INTO own FROM line WHERE job = of_job AND kind = 1 AND run = of_run AND builds = '' FOR UPDATE;
+    SELECT id INTO own FROM line WHERE job = of_job AND kind = 1 AND run = of_run AND builds = '';
     RETURN QUERY WITH gone AS (
             DELETE FROM delayed WHERE id = ANY (ARRAY(
                 SELECT id FROM delayed WHERE job = of_job AND number = of_run ORDER BY due, id LIMIT most FOR UPDATE SKIP LOCKED))
@@ -165,28 +166,28 @@ BEGIN
             FROM gone LEFT JOIN body AS b ON b.id = gone.body ORDER BY gone.due, gone.id) AS p;
     GET DIAGNOSTICS found_rows = ROW_COUNT;
     left_rows := left_rows - found_rows;
-    RETURN QUERY WITH of_run_ AS MATERIALIZED (
-            SELECT ready.line, ready.rank, ready.number, ready.start, ready.id FROM line JOIN ready ON ready.line = line.id
-            WHERE line.job = of_job AND line.rank IS NOT NULL AND ready.number = of_run
-                  AND (line.run = 0 OR line.run = of_run)
-                  AND (own IS NULL OR line.id <> own OR ready.header IS NOT NULL)
-            LIMIT greatest(left_rows, 0) FOR UPDATE OF ready SKIP LOCKED),
+    RETURN QUERY WITH own_first AS MATERIALIZED (
+            SELECT line, rank, number, start, id FROM ready WHERE line = own
+            ORDER BY rank, number, start, id LIMIT left_rows FOR UPDATE SKIP LOCKED),
+        elsewhere AS MATERIALIZED (
+            SELECT ready.line, ready.rank, ready.number, ready.start, ready.id FROM ready JOIN line ON line.id = ready.line
+            WHERE ready.number = of_run AND ready.header IS NOT NULL AND line.job = of_job AND line.kind < 4
+                AND line.id IS DISTINCT FROM own
+            LIMIT left_rows - (SELECT count(*) FROM own_first) FOR UPDATE OF ready SKIP LOCKED),
         gone AS (
-            DELETE FROM ready USING of_run_ AS r WHERE ready.line = r.line AND ready.rank = r.rank
+            DELETE FROM ready USING (SELECT * FROM own_first UNION ALL SELECT * FROM elsewhere) AS r
+            WHERE ready.line = r.line AND ready.rank = r.rank
                 AND ready.number = r.number AND ready.start = r.start AND ready.id = r.id
             RETURNING ready.*)
         SELECT 'waiting', row_to_json(p)::text, NULL::bytea, NULL::bytea FROM (
             SELECT gone.id, of_job AS job, gone.start, gone.count, body, at, gone.header, b.header AS of_body
             FROM gone LEFT JOIN body AS b ON b.id = gone.body ORDER BY gone.id) AS p;
-    GET DIAGNOSTICS found_rows = ROW_COUNT;
-    left_rows := left_rows - found_rows;
-    IF left_rows <= 0 THEN
-        RETURN QUERY SELECT 'more', 'true', NULL::bytea, NULL::bytea;
-        RETURN;
-    END IF;
-    IF own IS NOT NULL THEN
-        RETURN QUERY SELECT 'own', json_build_object('line', own, 'items',
-            (SELECT coalesce(sum(count), 0) FROM ready WHERE line = own))::text, NULL::bytea, NULL::bytea;
+    IF EXISTS (SELECT FROM ready WHERE line = own) OR EXISTS (SELECT FROM delayed WHERE job = of_job AND number = of_run)
+        OR EXISTS (SELECT FROM ready JOIN line ON line.id = ready.line
+                   WHERE ready.number = of_run AND ready.header IS NOT NULL AND line.job = of_job AND line.kind < 4) THEN
+        RETURN NEXT ROW('more', 'true', NULL, NULL)::fact_2;
+    ELSIF own IS NOT NULL THEN
+        RETURN NEXT ROW('emptied', own::text, NULL, NULL)::fact_2;
     END IF;
 END $$;
 
@@ -253,9 +254,14 @@ BEGIN
         WHERE session.ns = of_ns AND session.session = of_session AND is_cancelled;
 END $$;
 
--- What is due, at most so many chunks, taken out; and whether anything waits for its time.
-CREATE FUNCTION due_2(of_ns integer, clock bigint, most bigint) RETURNS SETOF fact_2 LANGUAGE plpgsql AS $$
+-- What is due, at most so many chunks, taken out; nothing if this call of a lane was answered before.
+CREATE FUNCTION due_2(of_ns integer, of_session bigint, of_lane bigint, of_n bigint, clock bigint, most bigint)
+    RETURNS SETOF fact_2 LANGUAGE plpgsql AS $$
 BEGIN
+    IF EXISTS (SELECT FROM session JOIN lane ON lane.session = session.id AND lane = of_lane
+               WHERE session.ns = of_ns AND session.session = of_session AND n >= of_n) THEN
+        RETURN;
+    END IF;
     RETURN QUERY WITH gone AS (
             DELETE FROM delayed WHERE id = ANY (ARRAY(
                 SELECT id FROM delayed WHERE ns = of_ns AND due <= clock ORDER BY due, id LIMIT most FOR UPDATE SKIP LOCKED))
@@ -439,11 +445,7 @@ BEGIN
             AND NOT EXISTS (SELECT FROM delayed WHERE delayed.job = o.job AND delayed.number = o.id)
             AND NOT EXISTS (SELECT FROM line JOIN ready ON ready.line = line.id
                             WHERE line.job = o.job AND line.kind = 1 AND line.run = o.id AND line.builds = '')
-            -- Where items of many runs stand, not all are looked at.
-            AND NOT EXISTS (SELECT FROM (
-                SELECT ready.number, row_number() OVER () AS n FROM line JOIN ready ON ready.line = line.id
-                WHERE line.job = o.job AND line.kind < 5 AND line.run = 0 LIMIT 2000) AS r
-                WHERE r.number = o.id OR r.n = 2000));
+            AND NOT EXISTS (SELECT FROM ready WHERE ready.number = o.id AND ready.header IS NOT NULL));
     RETURN QUERY SELECT 'lost', id::text, NULL::bytea, NULL::bytea FROM run WHERE id = ANY (ids) AND NOT ended;
     RETURN QUERY SELECT * FROM runs_2(ids);
 END $$;

@@ -8,6 +8,8 @@ CREATE INDEX delayed_waits ON delayed (job, due);
 CREATE INDEX dead_died ON dead (job, died, id);
 CREATE INDEX job_overfull ON job (ns, id) WHERE ticks > keep_ticks OR finished > keep_runs;
 CREATE INDEX run_of ON run (job, id);
+-- What is ready of a run outside its own queue: it was leased before, and has a header of its own.
+CREATE INDEX ready_touched ON ready (number) WHERE header IS NOT NULL;
 -- A cancelled run of which something that waits is still to be ended.
 ALTER TABLE run ADD COLUMN sweep boolean NOT NULL DEFAULT false;
 CREATE INDEX run_open ON run (ns, id) WHERE finished IS NULL;
