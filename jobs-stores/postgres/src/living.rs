@@ -167,7 +167,7 @@ impl Step {
             }
             if !all || held.len() > left {
                 reaped.more = true;
-                break;
+                return Ok(());
             }
             left -= held.len();
             self.writes.sessions_gone.push(row.id);
@@ -175,6 +175,14 @@ impl Step {
                 reaped.nodes.push(session.node.name);
             }
         }
+        // Somebody has deleted the rows of their sessions.
+        let of_nobody: Vec<&Held> = of_session.into_values().flatten().collect();
+        for held in of_nobody.iter().take(left) {
+            let (dead, items) = self.bring_back(held, "")?;
+            reaped.items += items;
+            reaped.dead.extend(dead);
+        }
+        reaped.more |= of_nobody.len() > left;
         Ok(())
     }
 

@@ -95,10 +95,14 @@ pub(crate) struct PieceRow {
 }
 
 impl PieceRow {
+    /// Its header as text: its own, or that of its body. None is left if somebody has deleted the body.
+    pub(crate) fn text(&self) -> Option<&String> {
+        self.header.as_ref().or(self.of_body.as_ref())
+    }
+
     /// The piece; `None` if this version cannot read its header.
     pub(crate) fn piece(&self) -> Option<Piece> {
-        let text = self.header.as_ref().or(self.of_body.as_ref());
-        let mut header: Header = readable(text.map_or("", String::as_str))?;
+        let mut header: Header = readable(self.text()?)?;
         // The job may have another name by now.
         if let Some(name) = &self.job_name {
             header.job = name.clone();

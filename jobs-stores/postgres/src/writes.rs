@@ -139,8 +139,10 @@ impl Writes {
         Ok(())
     }
 
-    /// Stores items that this version cannot read, where a program looks for them that can.
+    /// Stores items that this version cannot read, where a program looks for them that can. What has lost its body is
+    /// dropped.
     pub(crate) fn shelve(&mut self, row: &PieceRow) {
+        let Some(header) = row.text() else { return };
         let key = QueueKey { kind: QueueKind::Newer, run: 0, builds: String::new() };
         let chunk = ReadyNew {
             line: None,
@@ -156,7 +158,7 @@ impl Writes {
             body: row.body,
             body_of: None,
             at: row.at.cast_unsigned(),
-            header: row.header.clone(),
+            header: Some(header.clone()),
         };
         self.by_line.entry((row.job, key)).or_default().push(chunk);
     }

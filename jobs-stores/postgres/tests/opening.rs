@@ -32,7 +32,7 @@ async fn a_newer_schema_is_refused() {
     PostgresStore::open(at(&schema, "postgres")).await.unwrap();
     run(server(), &format!("UPDATE {schema}.jobs_store SET schema = 7")).await;
     let error = PostgresStore::open(at(&schema, "postgres")).await.unwrap_err();
-    assert_eq!(error, StoreError::NewerSchema { found: 7, supported: 1 });
+    assert_eq!(error, StoreError::NewerSchema { found: 7, supported: 2 });
 }
 
 #[tokio::test(flavor = "multi_thread")]

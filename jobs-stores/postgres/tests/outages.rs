@@ -7,7 +7,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{append, attach, connect, done, filled, fire, numbers, run, settle, start};
-use jobs_core::{Appended, Complete, RunState, Store, StoreError};
+use jobs_core::{Appended, Complete, Completion, RunState, Store, StoreError};
 use jobs_postgres::{PostgresOptions, PostgresStore};
 use servers::proxy::Proxy;
 
@@ -131,12 +131,14 @@ async fn a_deadlock_is_tried_again() {
     let server = start();
     let store = opened(&server.url(), Duration::from_secs(10)).await;
     attach(&store, 1).await;
+    let (run, fill) = fire(&store, 1, 1).await.unwrap();
+    append(&store, fill.unwrap().token, 0, 0..0, true).await.unwrap();
     let mut other = connect(&server).await;
     let sql = |text: &'static str| sqlx::raw_sql(text);
     sql("BEGIN; SELECT FROM jobs.job FOR UPDATE").execute(&mut other).await.unwrap();
-    let firing = tokio::spawn({
+    let completing = tokio::spawn({
         let store = store.clone();
-        async move { fire(&store, 1, 1).await }
+        async move { store.complete(vec![Complete { run, finish: false }]).await }
     });
     // The store holds its namespace, and waits for the job.
     let waits = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
@@ -148,7 +150,8 @@ async fn a_deadlock_is_tried_again() {
                 WHERE locktype = 'advisory' AND mode = 'ShareLock' LIMIT 1";
     sql(lock).execute(&mut other).await.unwrap();
     sql("COMMIT").execute(&mut other).await.unwrap();
-    assert!(firing.await.unwrap().unwrap().1.is_some(), "it was fired at the second attempt");
+    let completed = completing.await.unwrap().unwrap().value;
+    assert!(matches!(completed[..], [Completion::Completed(_)]), "at the second attempt: {completed:?}");
     let said = std::fs::read_to_string(server.folder().join("log-1")).unwrap();
     assert!(said.contains("deadlock detected"), "{said}");
 }

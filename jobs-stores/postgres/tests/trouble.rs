@@ -68,8 +68,9 @@ async fn a_database_that_cannot_keep_every_text_is_refused_with_the_remedy() {
     let server = start();
     run(&server, "CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")
         .await;
-    let url = server.url().replace("/postgres", "/latin");
-    let error = PostgresStore::connect(&url).await.unwrap_err().to_string();
+    let url = server.url();
+    let (server_of, _) = url.rsplit_once('/').unwrap();
+    let error = PostgresStore::connect(&format!("{server_of}/latin")).await.unwrap_err().to_string();
     assert!(error.contains("LATIN1") && error.contains("ENCODING 'UTF8'"), "{error}");
 }
 
@@ -119,7 +120,7 @@ async fn go_on(store: &PostgresStore, request: u64, leases: Vec<jobs_core::Lease
     settle(store, 1, n, leases.iter().map(done).collect(), 5).await.unwrap();
     settle(store, 1, n, Vec::new(), 5).await.unwrap();
     let runs = store.completable(100).await.unwrap().value;
-    store.complete(runs.into_iter().map(|run| Complete { run, finish: true }).collect()).await.unwrap();
+    store.complete(runs.into_iter().map(|run| Complete { run, finish: false }).collect()).await.unwrap();
     for report in store.runs(jobs_core::RunFilter::new()).await.unwrap().value {
         store.items(report.id, 10).await.unwrap();
         store.cancel(report.id).await.unwrap();
@@ -172,6 +173,26 @@ async fn rows_that_are_deleted_by_hand_wedge_nothing() {
             request += 10;
         }
     }
+    // Nobody holds anything for ever, and no run stays open, whatever was taken from under it.
+    let half = LEASE / 2;
+    let mut later = store.shifted(2 * LEASE.as_millis() as i64);
+    attach(&later, 2).await;
+    let mut open = usize::MAX;
+    for step in 0..40 {
+        later = later.shifted(half.as_millis() as i64);
+        let beat = Beat { session: SessionId(2), held: None, as_of: Millis::MAX, reconnected: false };
+        assert!(later.beat(beat).await.unwrap().value.alive);
+        later.reap(SessionId(2)).await.unwrap();
+        let leases = settle(&later, 2, 2 * step, Vec::new(), 100).await.unwrap();
+        settle(&later, 2, 2 * step + 1, leases.iter().map(done).collect(), 0).await.unwrap();
+        let ended = later.completable(100).await.unwrap().value;
+        let ended = ended.into_iter().map(|run| Complete { run, finish: false }).collect();
+        later.complete(ended).await.unwrap();
+        let runs = later.runs(jobs_core::RunFilter::new().limit(1_000)).await.unwrap().value;
+        open = runs.iter().filter(|run| run.finished_at.is_none()).count();
+    }
+    assert_eq!(open, 0, "runs that are open for ever");
+    assert_eq!(number(&server, "SELECT count(*) FROM jobs.lease").await, 0, "leases that nobody gives back");
 }
 
 #[tokio::test(flavor = "multi_thread")]

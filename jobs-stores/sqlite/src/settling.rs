@@ -1,6 +1,9 @@
 //! Settling what a session holds, and leasing more.
 
-use jobs_core::{Effect, End, Settle, Settled, Settlement, ledger::{self, Turn}};
+use jobs_core::{
+    Effect, End, Settle, Settled, Settlement,
+    ledger::{self, Turn},
+};
 
 use crate::{fault::Done, pieces::Piece, rows::SessionRow, step::Step};
 

@@ -367,17 +367,21 @@ BEGIN
         ON CONFLICT (session, lane) DO UPDATE SET n = excluded.n, answer = excluded.answer;
 END $$;
 
--- Sets leases aside whose header cannot be read: they stand where nobody looks, for a program that can read them.
+-- Sets leases aside whose header cannot be read: they stand where nobody looks, for a program that can read them. What has
+-- lost its body is dropped.
 CREATE FUNCTION shelve_2(of_ns integer, tokens bigint[]) RETURNS SETOF fact_2 LANGUAGE plpgsql AS $$
 DECLARE
     one record;
+    of_body record;
     of_line bigint;
 BEGIN
     FOR one IN DELETE FROM lease WHERE token = ANY (tokens) RETURNING * LOOP
+        SELECT header INTO of_body FROM body WHERE id = one.body;
+        CONTINUE WHEN one.body IS NOT NULL AND NOT FOUND;
         of_line := line_1(of_ns, one.job, 4::smallint, 0::bigint, '', 0::bigint, one.number);
         INSERT INTO ready (line, rank, number, start, count, format, stage, tracked, suspect, body, at, header)
             VALUES (of_line, 0, one.number, one.start, one.count, 32767, one.stage, one.tracked, one.suspect, one.body, one.at,
-                    one.header);
+                    coalesce(one.header, of_body.header));
     END LOOP;
     RETURN;
 END $$;

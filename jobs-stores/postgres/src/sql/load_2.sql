@@ -79,10 +79,12 @@ BEGIN
         WHERE session = id_of AND token <> ALL (coalesce(named, '{}')) ORDER BY token LIMIT most), '{}', false);
 END $$;
 
--- Sessions that have expired, and what they hold, the oldest first. `named`: of these sessions, whose processes are gone.
+-- Sessions that have expired, and what they hold, the oldest first; then what sessions hold whose rows were deleted by hand.
+-- `named`: of these sessions alone, whose processes are gone.
 CREATE FUNCTION expired_2(of_ns integer, clock bigint, named bigint[], most bigint) RETURNS SETOF fact_2 LANGUAGE plpgsql AS $$
 DECLARE
     ids bigint[];
+    deleted bigint[] := '{}';
 BEGIN
     IF named IS NOT NULL THEN
         UPDATE session SET until = 0 WHERE until > 0 AND id = ANY (ARRAY(
@@ -91,6 +93,14 @@ BEGIN
         -- One that a clock of the future has renewed ends a lease from now.
         UPDATE session SET until = clock + lease WHERE id = ANY (ARRAY(
             SELECT id FROM session WHERE ns = of_ns AND until > clock + lease ORDER BY id FOR UPDATE SKIP LOCKED));
+        -- From one session that holds something to the next.
+        deleted := ARRAY(
+            WITH RECURSIVE holder AS (
+                SELECT (SELECT session FROM lease ORDER BY session LIMIT 1) AS id
+                UNION ALL
+                SELECT (SELECT session FROM lease WHERE session > holder.id ORDER BY session LIMIT 1)
+                FROM holder WHERE holder.id IS NOT NULL)
+            SELECT id FROM holder WHERE id IS NOT NULL AND NOT EXISTS (SELECT FROM session WHERE session.id = holder.id));
     END IF;
     ids := ARRAY(SELECT id FROM session WHERE ns = of_ns AND until < clock AND (named IS NULL OR session = ANY (named))
         ORDER BY until, id LIMIT 100 FOR UPDATE SKIP LOCKED);
@@ -98,7 +108,8 @@ BEGIN
         FROM (SELECT session.*, (SELECT count(*) FROM lease WHERE lease.session = session.id) AS leases
               FROM session WHERE id = ANY (ids) ORDER BY until, id) AS s;
     RETURN QUERY SELECT * FROM leases_2(ARRAY(
-        SELECT l.token FROM unnest(ids) WITH ORDINALITY AS e (id, n) JOIN lease AS l ON l.session = e.id
+        SELECT l.token FROM unnest(ids || deleted) WITH ORDINALITY AS e (id, n) JOIN lease AS l ON l.session = e.id
+        WHERE l.session = ANY (ids) OR EXISTS (SELECT FROM job WHERE job.id = l.job AND job.ns = of_ns)
         ORDER BY n, l.token LIMIT most), '{}', true);
 END $$;
 
@@ -162,7 +173,7 @@ BEGIN
                 SELECT id FROM delayed WHERE job = of_job AND number = of_run ORDER BY due, id LIMIT most FOR UPDATE SKIP LOCKED))
             RETURNING *)
         SELECT 'waiting', row_to_json(p)::text, NULL::bytea, NULL::bytea FROM (
-            SELECT gone.id, gone.job, gone.start, gone.count, body, at, gone.header, b.header AS of_body
+            SELECT gone.id, gone.job, gone.number, gone.start, gone.count, body, at, gone.header, b.header AS of_body
             FROM gone LEFT JOIN body AS b ON b.id = gone.body ORDER BY gone.due, gone.id) AS p;
     GET DIAGNOSTICS found_rows = ROW_COUNT;
     left_rows := left_rows - found_rows;
@@ -180,7 +191,7 @@ BEGIN
                 AND ready.number = r.number AND ready.start = r.start AND ready.id = r.id
             RETURNING ready.*)
         SELECT 'waiting', row_to_json(p)::text, NULL::bytea, NULL::bytea FROM (
-            SELECT gone.id, of_job AS job, gone.start, gone.count, body, at, gone.header, b.header AS of_body
+            SELECT gone.id, of_job AS job, gone.number, gone.start, gone.count, body, at, gone.header, b.header AS of_body
             FROM gone LEFT JOIN body AS b ON b.id = gone.body ORDER BY gone.id) AS p;
     IF EXISTS (SELECT FROM ready WHERE line = own) OR EXISTS (SELECT FROM delayed WHERE job = of_job AND number = of_run)
         OR EXISTS (SELECT FROM ready JOIN line ON line.id = ready.line
