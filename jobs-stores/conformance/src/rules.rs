@@ -56,6 +56,7 @@ macro_rules! __rules {
         manual {
             a_request_by_hand_makes_one_run
             a_run_by_hand_leaves_the_schedule_alone
+            runs_are_listed_newest_first
         }
         filling {
             an_append_needs_the_lease

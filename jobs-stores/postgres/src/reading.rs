@@ -95,7 +95,8 @@ impl Step {
         if !ids.is_empty() {
             facts.add(Facts::of(&self.rows(sql!(TALLIES, self.ns, ids)).await?)?);
         }
-        Ok((last, OfRun::all(&mut facts).iter().map(OfRun::report).collect()))
+        // The newest first.
+        Ok((last, OfRun::all(&mut facts).iter().rev().map(OfRun::report).collect()))
     }
 
     /// The verdicts of a schedule, newest first.

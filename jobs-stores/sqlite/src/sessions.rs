@@ -27,7 +27,8 @@ const IS_DECLARED: &str = "SELECT 1 FROM link JOIN session ON session.id = link.
 /// The links of a session whose jobs are there, or have another name by now.
 const KNOWN_LINKS: &str = "SELECT count(*) FROM link WHERE session = ?1 AND
                            (EXISTS (SELECT 1 FROM job WHERE job.ns = ?2 AND job.name = link.job)
-                            OR EXISTS (SELECT 1 FROM renamed WHERE renamed.ns = ?2 AND renamed.was = link.job))";
+                            OR EXISTS (SELECT 1 FROM renamed WHERE renamed.ns = ?2 AND renamed.was = link.job)
+                            OR CASE WHEN json_valid(link.link) THEN link.link ->> 'was' END IS NOT NULL)";
 
 fn record(row: &Row<'_>) -> rusqlite::Result<SessionRecord> {
     let Session { id, node, until, .. } = SessionRow::read(row)?.state;
@@ -143,7 +144,8 @@ impl Step<'_> {
         self.one("SELECT links FROM attached WHERE session = ?1", [session], |row| row.get(0))
     }
 
-    /// How many links of a session are as it was attached: their jobs are there, or have another name.
+    /// How many links of a session are as it was attached: their jobs are there, or have another name. One that renames
+    /// a job may have lost it to its former name.
     pub(crate) fn known_links(&self, session: i64) -> Done<i64> {
         Ok(self.one(KNOWN_LINKS, (session, self.ns), |row| row.get(0))?.unwrap_or(0))
     }

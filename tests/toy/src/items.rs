@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jobs_core::{
     Chunk, Effect, End, Failure, FailureKind, Header, Millis, Reaped, RunId, SessionId, Settle, Settled,
     Settlement,
-    ledger::{Fate, FillEnd, Tally, Turn, fate},
+    ledger::{self, Fate, FillEnd, Tally, Turn, fate},
 };
 
 use crate::state::{Run, State};

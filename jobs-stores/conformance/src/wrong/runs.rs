@@ -25,6 +25,11 @@ pub(super) fn completions(answer: &mut Answer) -> &mut [Completion] {
 
 pub(super) const LIES: &[Lie] = &[
     Lie { rule: "namespaces_share_nothing", how: "knows one namespace alone", kind: Kind::Shares },
+    Lie::answers("runs_are_listed_newest_first", "lists the oldest runs first", |_, answer, _| {
+        if let Answer::Runs(runs) = answer {
+            runs.reverse();
+        }
+    }),
     Lie::answers("a_run_is_completed_once", "completes a run for each node that asks", |_, answer, _| {
         for completion in completions(answer) {
             if let Completion::Already(report) = completion {
