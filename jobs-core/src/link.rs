@@ -86,4 +86,10 @@ impl Link {
             location: Location { file: "", line: 0, column: 0 },
         }
     }
+
+    /// Whether it says nothing but the name: so is a job linked that was made by a run and that nobody has declared.
+    #[must_use]
+    pub fn is_bare(&self) -> bool {
+        *self == Self::new(self.job.clone())
+    }
 }

@@ -88,6 +88,12 @@ impl Run {
         over.is_none() && fill.is_none() && self.counts.ended() >= self.counts.total
     }
 
+    /// Whether it was cancelled and is not over: nothing of it is leased or tried again. What comes after its end is.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.record.cancelled && self.record.over.is_none()
+    }
+
     /// How far it is, or how it ended.
     #[must_use]
     pub fn state(&self) -> RunState {
@@ -182,6 +188,16 @@ mod tests {
         run.fresh = 0;
         assert!(!run.is_busy(), "one that only has retries to do is trailing");
         assert_eq!(run.state(), RunState::Working);
+    }
+
+    #[test]
+    fn what_comes_after_a_cancelled_run_is_not_cancelled() {
+        let mut run = run(0);
+        assert!(!run.is_cancelled());
+        run.record.cancelled = true;
+        assert!(run.is_cancelled());
+        run.end(Millis(9));
+        assert!(!run.is_cancelled(), "its finish item is leased and tried again like any other");
     }
 
     #[test]

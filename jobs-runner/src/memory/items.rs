@@ -125,7 +125,7 @@ impl State {
         now: Millis,
     ) {
         let run = header.run();
-        let cancelled = run.and_then(|run| self.runs.get(&run)).is_some_and(|run| run.state.record.cancelled);
+        let cancelled = run.and_then(|run| self.runs.get(&run)).is_some_and(|run| run.state.is_cancelled());
         let (end, fate) = fate(header.clone(), end, cancelled, now);
         if let End::Retry { failure, .. } | End::Dead(failure) = &end
             && header.stage == Stage::Work

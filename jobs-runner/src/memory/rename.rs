@@ -13,11 +13,11 @@ use super::{job::Job, state::State};
 impl State {
     /// Takes over what belongs to the job's former name, at once: were it left to nodes that still link the old
     /// name, a tick would fire under both. What they hold they settle by its token, as ever.
-    pub(super) fn rename(&mut self, link: &Link, now: Millis) {
+    pub(super) fn rename(&mut self, link: &Link) {
         let Some(was) = link.former() else { return };
         self.renamed.remove(&link.job);
         self.renamed.insert(was.clone(), link.job.clone());
-        self.move_job(was, &link.job, now);
+        self.move_job(was, &link.job);
     }
 
     /// Whether a job gives way to its new name. One whose deploy was rolled back takes back what belongs to it.
@@ -32,7 +32,7 @@ impl State {
             Yields::GivesWay => return true,
             Yields::TakesBack => {
                 self.renamed.remove(&link.job);
-                self.move_job(&name, &link.job, now);
+                self.move_job(&name, &link.job);
             }
             Yields::Parts => {
                 self.renamed.remove(&link.job);
@@ -41,23 +41,23 @@ impl State {
         false
     }
 
-    fn move_job(&mut self, was: &Arc<str>, name: &Arc<str>, now: Millis) {
+    fn move_job(&mut self, was: &Arc<str>, name: &Arc<str>) {
         if !self.jobs.contains_key(was) {
             return;
         }
-        let mut chunks = Vec::new();
+        let (mut delayed, mut ready) = (Vec::new(), Vec::new());
         while let Some(key) = self.jobs.get(was).and_then(|job| job.delayed.first()) {
-            chunks.extend(self.undelay(was, &key));
+            delayed.extend(self.undelay(was, &key));
         }
         let Some(mut old) = self.jobs.remove(was) else { return };
         for head in std::mem::take(&mut old.heads).into_values() {
             self.heads.remove(&head);
         }
         for mut queue in std::mem::take(&mut old.queues).into_values() {
-            chunks.extend(queue.take_all());
+            ready.extend(queue.take_all());
         }
         let rename = |chunk: &mut Chunk| chunk.header.job = name.clone();
-        chunks.iter_mut().for_each(rename);
+        delayed.iter_mut().chain(&mut ready).for_each(rename);
         for token in &old.leases {
             if let Some(held) = self.leases.get_mut(token) {
                 rename(&mut held.chunk);
@@ -73,9 +73,10 @@ impl State {
             }
         }
         self.job(name).take_over(old);
-        for chunk in chunks {
-            self.store(chunk, now);
-        }
+        // Each where it was: what is due meanwhile is made ready by the next settle.
+        delayed.into_iter().for_each(|chunk| self.delay(chunk));
+        ready.into_iter().for_each(|chunk| self.ready(chunk));
+        self.marks.work += 1;
         self.rename_pause(&pause_cell(was), &pause_cell(name));
     }
 

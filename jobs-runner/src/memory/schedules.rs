@@ -28,14 +28,14 @@ impl State {
         let again = known.as_ref().is_some_and(|known| links == known.links);
         let mut past = known.as_ref().map(|known| known.state.past.clone()).unwrap_or_default();
         for link in &attach.links {
-            let known = self.jobs.contains_key(&link.job);
+            let known = self.jobs.get(&link.job).is_some_and(|job| !job.link.is_bare());
             if self.gives_way(link, &attach.links, now) {
                 continue;
             }
             // A repeat changes nothing, for it may come after what others have said since; but for a declaration
             // that nobody declares any more, which an older one may follow now.
             if !again {
-                self.rename(link, now);
+                self.rename(link);
             }
             if !again || !known {
                 self.job(&link.job).link = link.clone();

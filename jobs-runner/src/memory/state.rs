@@ -94,18 +94,24 @@ impl State {
     /// Stores a chunk: ready, or waiting for its time.
     pub(super) fn store(&mut self, chunk: Chunk, now: Millis) {
         self.marks.work += 1;
-        let id = chunk.header.job.clone();
-        if chunk.header.due > now {
-            let since = chunk.header.waits_since;
-            let key = self.delays(&id, |delayed| delayed.insert(chunk));
-            if let Some(since) = since {
-                self.waits.insert((since, id, key));
-            }
-        } else {
-            let key = QueueKey::of(&chunk.header).of_job();
-            self.job(&id).queues.entry(key.clone()).or_default().push(chunk);
-            self.stand(&id, &key);
+        if chunk.header.due > now { self.delay(chunk) } else { self.ready(chunk) }
+    }
+
+    /// Stores a chunk that waits for its time.
+    pub(super) fn delay(&mut self, chunk: Chunk) {
+        let (id, since) = (chunk.header.job.clone(), chunk.header.waits_since);
+        let key = self.delays(&id, |delayed| delayed.insert(chunk));
+        if let Some(since) = since {
+            self.waits.insert((since, id, key));
         }
+    }
+
+    /// Stores a chunk that waits for a slot.
+    pub(super) fn ready(&mut self, chunk: Chunk) {
+        let id = chunk.header.job.clone();
+        let key = QueueKey::of(&chunk.header).of_job();
+        self.job(&id).queues.entry(key.clone()).or_default().push(chunk);
+        self.stand(&id, &key);
     }
 
     /// Takes out a chunk that waits for its time.

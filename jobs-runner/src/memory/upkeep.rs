@@ -35,7 +35,7 @@ impl State {
         }
         let of = |token| self.leases.get(token)?.chunk.header.run();
         let runs: BTreeSet<RunId> = held.iter().filter_map(of).collect();
-        let cancelled = |run: &RunId| self.runs.get(run).is_some_and(|run| run.state.record.cancelled);
+        let cancelled = |run: &RunId| self.runs.get(run).is_some_and(|run| run.state.is_cancelled());
         pulse.cancelled = runs.into_iter().filter(cancelled).collect();
         pulse.paused = self.pauses(now).patterns(now);
         pulse

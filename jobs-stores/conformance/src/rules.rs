@@ -148,6 +148,7 @@ macro_rules! __rules {
             a_run_is_completed_once
             a_run_ends_as_its_items_did
             the_finish_item_comes_with_the_end
+            the_finish_item_of_a_cancelled_run_goes_on
             a_run_that_may_be_over_is_told
             runs_are_completed_in_one_call_each_by_its_own_guard
         }

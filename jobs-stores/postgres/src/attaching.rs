@@ -89,7 +89,7 @@ impl Step {
         link: &Link,
         attached: &mut Attached,
     ) -> Done<()> {
-        let known = opening.jobs.known.contains_key(&link.job);
+        let known = opening.jobs.known.get(&link.job).is_some_and(|job| !job.link.is_bare());
         if self.gives_way(opening, link).await? {
             return Ok(());
         }

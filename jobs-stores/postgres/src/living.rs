@@ -74,8 +74,7 @@ impl Step {
         let connected_at = Some(session.connected_at.0);
         self.writes.sessions.push(SessionRenewed { id: row.id, until: session.until.0, connected_at });
         let mut pulse = Pulse { alive: true, ..Pulse::default() };
-        pulse.cancelled = facts.read::<u64>("cancelled").into_iter().map(RunId::new).collect();
-        pulse.cancelled.sort_unstable();
+        let mut given_back = BTreeSet::new();
         pulse.paused = pauses(facts.read::<CellRow>("cell")).patterns(self.now);
         if let Some(named) = &beat.held {
             let there: BTreeSet<u64> = facts.read("token").into_iter().collect();
@@ -86,9 +85,14 @@ impl Step {
             self.shelve(unreadable).await?;
             let now = self.now;
             for held in held.iter().filter(|held| session.is_orphan(held.granted_at, beat, now)) {
+                given_back.insert(held.token);
                 self.give_back(held)?;
             }
         }
+        let cancelled = facts.read::<(u64, u64)>("cancelled").into_iter();
+        let of_held = cancelled.filter(|(_, token)| !given_back.contains(&Token(*token)));
+        let runs: BTreeSet<RunId> = of_held.map(|(run, _)| RunId::new(run)).collect();
+        pulse.cancelled = runs.into_iter().collect();
         self.write().await?;
         Ok(pulse)
     }

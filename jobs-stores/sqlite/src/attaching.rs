@@ -30,7 +30,10 @@ impl Step<'_> {
         let mut past = known.as_ref().map(|known| known.state.past.clone()).unwrap_or_default();
         let jobs = self.cache.job_ids.len();
         for link in &attach.links {
-            let known = self.known_job(&link.job)?.is_some();
+            let known = match self.known_job(&link.job)? {
+                Some(id) => self.job(id)?.is_some_and(|job| !job.link.is_bare()),
+                None => false,
+            };
             if self.gives_way(link, &attach.links, row)? {
                 continue;
             }

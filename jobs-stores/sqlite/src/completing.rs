@@ -94,7 +94,10 @@ impl Step<'_> {
 
     /// Ends what waits of a cancelled run, as much as the step may, and says whether there is more.
     fn end_waiting(&mut self, id: RunId, over: &mut Vec<RunId>) -> Done<bool> {
-        let Some(RunRow { job, .. }) = self.run(id)? else { return Ok(false) };
+        let Some(RunRow { job, run, .. }) = self.run(id)? else { return Ok(false) };
+        if !run.is_cancelled() {
+            return Ok(false);
+        }
         let job = *job;
         let columns = Stored::COLUMNS;
         let sql = format!(

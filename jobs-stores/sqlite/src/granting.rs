@@ -213,7 +213,8 @@ impl Step<'_> {
             self.put_head_aside(head)?;
             return Ok(Grant::Again);
         }
-        let stage = if head.key.kind == QueueKind::Control { Stage::Fill } else { Stage::Work };
+        // Elsewhere than among work, a query or an end may stand first: those need no slot of the job.
+        let stage = if head.key.kind == QueueKind::Work { Stage::Work } else { Stage::Fill };
         if room.left(link, stage) == 0 {
             return Ok(Grant::Nothing);
         }
@@ -264,8 +265,8 @@ impl Step<'_> {
 
     /// Whether the run of these items was cancelled, so that nothing of it is leased.
     fn is_cancelled(&mut self, header: &Header) -> Done<bool> {
-        match header.run().filter(|_| header.stage != Stage::Finish) {
-            Some(run) => Ok(self.run(run)?.is_some_and(|run| run.run.record.cancelled)),
+        match header.run() {
+            Some(run) => Ok(self.run(run)?.is_some_and(|run| run.run.is_cancelled())),
             None => Ok(false),
         }
     }

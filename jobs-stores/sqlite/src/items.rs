@@ -27,7 +27,7 @@ impl Step<'_> {
         let Piece { header, part } = piece;
         let run = header.run();
         let cancelled = match run {
-            Some(run) => self.run(run)?.is_some_and(|run| run.run.record.cancelled),
+            Some(run) => self.run(run)?.is_some_and(|run| run.run.is_cancelled()),
             None => false,
         };
         let (end, fate) = fate(header.clone(), end, cancelled, self.now);

@@ -45,7 +45,6 @@ impl Step<'_> {
         self.marks.work += u64::from(session.state.renew(beat, self.now));
         self.save_life(&session)?;
         let mut pulse = Pulse { alive: true, ..Pulse::default() };
-        pulse.cancelled = self.cancelled_of(session.row)?;
         pulse.paused = self.pauses()?.patterns(self.now);
         if let Some(named) = &beat.held {
             let held: BTreeSet<Token> = self.tokens(session.row, usize::MAX)?.into_iter().collect();
@@ -59,6 +58,7 @@ impl Step<'_> {
                 }
             }
         }
+        pulse.cancelled = self.cancelled_of(session.row)?;
         Ok(pulse)
     }
 
@@ -77,7 +77,7 @@ impl Step<'_> {
         let sql = "SELECT DISTINCT number FROM lease WHERE session = ?1 AND tracked = 0 ORDER BY number";
         let mut cancelled = Vec::new();
         for run in self.all(sql, [session], run_id)? {
-            if self.run(run)?.is_some_and(|run| run.run.record.cancelled) {
+            if self.run(run)?.is_some_and(|run| run.run.is_cancelled()) {
                 cancelled.push(run);
             }
         }

@@ -79,7 +79,7 @@ impl State {
         let Chunk { header, body } = chunk;
         let (n, id) = (body.count(), header.run());
         let run = id.and_then(|run| self.runs.get_mut(&run));
-        let cancelled = run.as_ref().is_some_and(|run| run.state.record.cancelled);
+        let cancelled = run.as_ref().is_some_and(|run| run.state.is_cancelled());
         let (end, fate) = fate(header.clone(), end, cancelled, now);
         if let Some(run) = run {
             let mut tally = Tally::default();

@@ -98,7 +98,7 @@ impl State {
             }
         }
         let runs = held.iter().filter_map(|token| self.leases.get(token)?.chunk.header.run());
-        let cancelled = |run: &RunId| self.runs.get(run).is_some_and(|run| run.state.record.cancelled);
+        let cancelled = |run: &RunId| self.runs.get(run).is_some_and(|run| run.state.is_cancelled());
         pulse.cancelled = runs.filter(cancelled).collect::<BTreeSet<_>>().into_iter().collect();
         pulse
     }

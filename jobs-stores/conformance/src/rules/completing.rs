@@ -4,7 +4,7 @@ use jobs_core::{Complete, Completion, Counts, End, RunId, RunReport, RunState, S
 
 use super::settling::leased;
 use crate::{
-    bench::{A, Bench, FAN, all_numbers, failure, link},
+    bench::{A, Bench, FAN, MINUTE, all_numbers, failure, link},
     violation::{Broken, Check},
 };
 
@@ -73,6 +73,26 @@ pub(super) fn the_finish_item_comes_with_the_end(bench: &mut Bench<'_>) -> Check
         "a finish item is no item of the run"
     );
     ensure_eq!(bench.ask(|store| store.completable(9))?, [], "a run that is over stays over");
+    Ok(())
+}
+
+pub(super) fn the_finish_item_of_a_cancelled_run_goes_on(bench: &mut Bench<'_>) -> Check {
+    let (run, lease) = leased(bench, 2)?;
+    bench.ask(|store| store.cancel(run))?;
+    bench.settle(A, &lease, End::Cancelled)?;
+    bench.complete(run, true)?;
+    let finish = bench.lease_one(A)?;
+    ensure_eq!(finish.chunk.header.stage, Stage::Finish, "the finish item of a cancelled run is leased");
+    ensure_eq!(bench.beat(A)?.cancelled, [], "a finish item is not cancelled with its run");
+    let later = bench.now + MINUTE;
+    bench.settle(A, &finish, End::retry(later, bench.now, failure("no", bench.now)))?;
+    bench.advance(2 * MINUTE)?;
+    let again = bench.lease_one(A)?;
+    ensure_eq!(again.chunk.header.attempt, 1, "it is tried again like any other");
+    bench.settle(A, &again, End::Back)?;
+    let back = bench.lease_one(A)?;
+    bench.settle(A, &back, End::Done(None))?;
+    ensure_eq!(bench.lease(A, 9)?, [], "it ends once");
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jobs_core::{Appended, Cancellation, Completion, End, ItemState, Reply, RunState, Token};
+use jobs_core::{Appended, Cancellation, Completion, End, ItemState, Reply, RunState, Stage, Token};
 
 use super::liar::{Kind, Lie, ends, leases, links};
 use crate::{
@@ -60,6 +60,15 @@ pub(super) const LIES: &[Lie] = &[
             runs.iter_mut().for_each(|run| run.finish = false);
         }
     }),
+    Lie::answers(
+        "the_finish_item_of_a_cancelled_run_goes_on",
+        "cancels a finish item with its run",
+        |_, answer, _| {
+            if let Answer::Settle(settled) = answer {
+                settled.leases.retain(|lease| lease.chunk.header.stage != Stage::Finish);
+            }
+        },
+    ),
     Lie::answers("a_run_that_may_be_over_is_told", "does not tell whose last item ended", |_, answer, _| {
         if let Answer::Settle(settled) = answer {
             settled.ended.clear();

@@ -234,7 +234,7 @@ BEGIN
         END IF;
         last := head;
         -- What is left of a cancelled run is nobody's: it is ended little by little.
-        IF NOT head.tracked AND head.stage <> 2
+        IF NOT head.tracked
             AND EXISTS (SELECT FROM run WHERE run.id = head.number AND is_cancelled AND finished IS NULL) THEN
             IF head.number <> ALL (cancelled) THEN
                 cancelled := cancelled || head.number;

@@ -34,7 +34,7 @@ BEGIN
         FROM (
             SELECT lease.session, lease.token, lease.job, job.name AS job_name, lease.number, lease.start, lease.count,
                    lease.body, lease.at, lease.suspect, lease.header, b.header AS of_body, lease.granted_at, lease.settled,
-                   coalesce(run.is_cancelled, false) AS cancelled,
+                   coalesce(run.is_cancelled AND run.finished IS NULL, false) AS cancelled,
                    CASE WHEN effects THEN ARRAY(SELECT item FROM effect WHERE effect.number = lease.number
                         AND item >= lease.start AND item < lease.start + lease.count ORDER BY item) END AS recorded
             FROM lease LEFT JOIN body AS b ON b.id = lease.body LEFT JOIN job ON job.id = lease.job
@@ -257,12 +257,12 @@ BEGIN
         FROM cell AS c WHERE ns = of_ns AND name >= 'pause/' AND name < 'pause0';
 END $$;
 
--- Cancelled runs of which a session holds items.
+-- Cancelled runs of which a session holds items, with the leases of these.
 CREATE FUNCTION cancelled_2(of_ns integer, of_session bigint) RETURNS SETOF fact_2 LANGUAGE plpgsql AS $$
 BEGIN
-    RETURN QUERY SELECT DISTINCT 'cancelled', number::text, NULL::bytea, NULL::bytea
+    RETURN QUERY SELECT 'cancelled', json_build_array(number, token)::text, NULL::bytea, NULL::bytea
         FROM session JOIN lease ON lease.session = session.id JOIN run ON run.id = lease.number AND NOT tracked
-        WHERE session.ns = of_ns AND session.session = of_session AND is_cancelled;
+        WHERE session.ns = of_ns AND session.session = of_session AND is_cancelled AND finished IS NULL;
 END $$;
 
 -- What is due, at most so many chunks, taken out; nothing if this call of a lane was answered before.
@@ -279,7 +279,7 @@ BEGIN
             RETURNING *)
         SELECT 'due', row_to_json(d)::text, NULL::bytea, NULL::bytea FROM (
             SELECT gone.id, gone.job, job.name AS job_name, gone.number, gone.start, gone.count, body, at, gone.header, b.header AS of_body,
-                   gone.due, (SELECT is_cancelled FROM run WHERE run.id = gone.number) AS cancelled
+                   gone.due, (SELECT is_cancelled AND finished IS NULL FROM run WHERE run.id = gone.number) AS cancelled
             FROM gone LEFT JOIN body AS b ON b.id = gone.body LEFT JOIN job ON job.id = gone.job
             ORDER BY gone.due, gone.id) AS d;
 END $$;

@@ -38,7 +38,7 @@ local function cancelled()
         local chunk = lease and lease.chunk or { tracked = true, number = '' }
         local run = not chunk.tracked and not seen[chunk.number] and run_of(chunk.number)
         seen[chunk.number] = true
-        if run and run.cancelled then
+        if is_cancelled(run) then
             found[#found + 1] = run.id
         end
     end
@@ -84,7 +84,8 @@ local function compare()
     return lost
 end
 
-local told_cancelled, told_pauses = cancelled(), pauses()
 local lost = ask.held and compare() or {}
+-- What was given back is not held any more.
+local told_cancelled = cancelled()
 sweep(SWEPT)
-return answer({ 1, lost, told_cancelled, told_pauses })
+return answer({ 1, lost, told_cancelled, pauses() })

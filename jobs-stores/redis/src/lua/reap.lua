@@ -111,7 +111,7 @@ end
 local cancelling = call('HKEYS', PREFIX .. 'cancelling')
 for i = 1, math.min(#cancelling, LOOKED_AT) do
     local run = budget > 0 and run_of(cancelling[i])
-    if run and run.cancelled and not run.over then
+    if is_cancelled(run) then
         local is_more = end_waiting(run, reaped.ended)
         if is_more then
             budget = 0

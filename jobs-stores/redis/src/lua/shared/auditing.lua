@@ -91,7 +91,7 @@ local function audit_line(id)
     end
     local run = line.kind == WORK_LINE and call('HGET', key('n', id), 'run')
     run = run and run ~= '0' and run_of(run)
-    if run and run.cancelled then
+    if is_cancelled(run) then
         call('HSETNX', PREFIX .. 'cancelling', run.id, pack({ line = 1, at = 0 }))
         return
     end

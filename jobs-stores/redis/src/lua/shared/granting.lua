@@ -94,7 +94,7 @@ local AGAIN, NEVER = 'again', 'never'
 -- Takes the first chunk out of a line if it is for nobody, and says so.
 local function is_put_away(line, chunk, back)
     local run = not chunk.tracked and run_of(chunk.number) or nil
-    if run and run.cancelled then
+    if is_cancelled(run) then
         take(line, chunk, back, chunk.count)
         end_attempt(chunk, { kind = 'cancelled' }, over_at_grant)
     elseif not run and not chunk.tracked and chunk.stage ~= WORK then

@@ -142,7 +142,7 @@ end
 -- `over` gets the runs that may be over.
 local function end_attempt(chunk, how, over)
     local run = not chunk.tracked and run_of(chunk.number) or nil
-    if run and run.cancelled and GOES_ON[how.kind] then
+    if is_cancelled(run) and GOES_ON[how.kind] then
         how = { kind = 'cancelled' }
     end
     if how.failure then

@@ -57,6 +57,11 @@ local function is_busy(run)
     return not run.over and (run.filling or count_of(run, 'fresh') > 0) and true or false
 end
 
+-- Whether it was cancelled and is not over: nothing of it is leased or tried again. What comes after its end is.
+local function is_cancelled(run)
+    return run and run.cancelled and not run.over
+end
+
 -- Whether filling is over and every item has ended.
 local function all_ended(run)
     if run.over or run.filling then
