@@ -109,7 +109,8 @@ impl State {
         }
         granting.room.take(link, place.stage, n);
         let chunk = self.jobs.get_mut(&head.job)?.queues.get_mut(&head.key)?.take(n)?;
-        self.served(head);
+        self.stand(&head.job, &head.key);
+        self.end_turn(&head.job, head.rank);
         Some(self.lease(session, chunk, now))
     }
 
@@ -137,14 +138,6 @@ impl State {
         Lease { token, chunk, cursor }
     }
 
-    /// Puts a queue behind all that tie with it.
-    fn served(&mut self, head: &Head) {
-        self.served += 1;
-        if let Some(head) = self.jobs.get_mut(&head.job).and_then(|job| job.heads.remove(&head.key)) {
-            self.heads.remove(&head);
-        }
-        self.stand(&head.job, &head.key);
-    }
 }
 
 /// The room of a session in one call, and what is paused in it.

@@ -51,8 +51,12 @@ impl State {
     fn answered_again(&self, id: SessionId, lane: u32) -> Settled {
         let lane = self.sessions.get(&id).and_then(|session| session.lanes.get(&lane));
         let mut answer = lane.map(|(_, answer)| answer.clone()).unwrap_or_default();
-        let held = |lease: &Lease| self.leases.get(&lease.token).is_some_and(|held| held.session == id);
-        answer.leases.retain(held);
+        let held = |lease: Lease| {
+            let held = self.leases.get(&lease.token).filter(|held| held.session == id)?;
+            // Its job may have another name by now.
+            Some(Lease { chunk: held.chunk.clone(), ..lease })
+        };
+        answer.leases = answer.leases.into_iter().filter_map(held).collect();
         answer
     }
 

@@ -7,7 +7,7 @@ use std::{
 
 use jobs_core::{
     Cell, Chunk, Header, ItemId, JobRecord, Marks, Millis, PAUSES, RunId, SessionId, Token,
-    ledger::{Cursor, InFlight, Pauses, QueueKey},
+    ledger::{Cursor, InFlight, Pauses, QueueKey, QueueKind},
 };
 
 use super::{
@@ -59,8 +59,11 @@ pub(super) struct State {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Head {
     pub(super) rank: i64,
+    /// The turn of the job among those that tie: the same for all of its queues of this rank.
     pub(super) served: u64,
     pub(super) job: Arc<str>,
+    /// The run of the first chunk.
+    pub(super) number: u64,
     pub(super) key: QueueKey,
 }
 
@@ -142,24 +145,50 @@ impl State {
 
     /// Puts a queue in its place among those of all jobs, after it has changed.
     pub(super) fn stand(&mut self, id: &Arc<str>, key: &QueueKey) {
-        let served = self.served;
         let Some(job) = self.jobs.get_mut(id) else { return };
         let place = job.queues.get(key).and_then(super::queue::Queue::head);
         let stood = job.heads.remove(key);
         if let Some(stood) = &stood {
             self.heads.remove(stood);
         }
-        match place {
-            Some((rank, _)) => {
-                // A queue keeps its turn while only its contents change.
-                let served = stood.map_or(served, |stood| stood.served);
-                let head = Head { rank, served, job: id.clone(), key: key.clone() };
-                job.heads.insert(key.clone(), head.clone());
-                self.heads.insert(head);
-            }
-            None => {
-                job.queues.remove(key);
-            }
+        let Some((rank, number)) = place else {
+            job.queues.remove(key);
+            return;
+        };
+        // A queue keeps its turn while only its contents change, and a new one has that of its job.
+        let kept = stood.filter(|stood| stood.rank == rank);
+        let turn = kept.as_ref().or_else(|| job.heads.values().find(|other| other.rank == rank));
+        let served = turn.map_or_else(
+            || {
+                self.served += 1;
+                self.served
+            },
+            |head| head.served,
+        );
+        let head = Head { rank, served, job: id.clone(), number, key: key.clone() };
+        job.heads.insert(key.clone(), head.clone());
+        self.heads.insert(head);
+    }
+
+    /// Puts a job that was just served behind all that tie with it.
+    pub(super) fn end_turn(&mut self, id: &Arc<str>, rank: i64) {
+        let first = Head {
+            rank,
+            served: 0,
+            job: Arc::from(""),
+            number: 0,
+            key: QueueKey { kind: QueueKind::Control, run: 0, builds: String::new() },
+        };
+        let tied = self.heads.range(first..).take_while(|head| head.rank == rank);
+        if !tied.into_iter().any(|head| head.job != *id) {
+            return;
+        }
+        self.served += 1;
+        let Some(job) = self.jobs.get_mut(id) else { return };
+        for head in job.heads.values_mut().filter(|head| head.rank == rank) {
+            self.heads.remove(head);
+            head.served = self.served;
+            self.heads.insert(head.clone());
         }
     }
 

@@ -236,7 +236,7 @@ impl Step<'_> {
         if only.is_some() && piece.header.run() != only {
             return Ok(Grant::Nothing);
         }
-        if head.key.kind == QueueKind::Suspect && self.holds_suspect(session.row)? {
+        if piece.header.suspect && self.holds_suspect(session.row)? {
             return Ok(Grant::Nothing);
         }
         let first = Head::of(&piece.header, piece.part.count);

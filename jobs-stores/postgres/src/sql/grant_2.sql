@@ -108,7 +108,7 @@ BEGIN
                     most := least(most, 1);
                 END IF;
             END IF;
-            IF most > 0 AND one.kind = 2 THEN
+            IF most > 0 AND head.suspect THEN
                 -- The session is held, so that two of its calls do not both take one.
                 PERFORM FROM session WHERE id = of_session FOR NO KEY UPDATE;
                 CONTINUE WHEN EXISTS (SELECT FROM lease WHERE session = of_session AND suspect);

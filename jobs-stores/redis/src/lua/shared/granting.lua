@@ -166,7 +166,7 @@ local function grant_from(line, session, only)
     if only and (chunk.tracked or chunk.number ~= only) then
         return nil
     end
-    if line.kind == SUSPECT then
+    if chunk.suspect then
         write_counts()
         if tonumber(call('HGET', key('s', session.id), 'suspects') or 0) > 0 then
             return nil
