@@ -4,7 +4,7 @@ use std::fmt;
 
 use fastrand::Rng;
 use jobs_conformance::call::{Answer, Call, perform};
-use jobs_core::{BoxError, DeadFilter, Millis, Reply, RunFilter, StoreError};
+use jobs_core::{BoxError, DeadFilter, Lease, Millis, Reply, RunFilter, StoreError};
 
 use crate::{
     canonical::canonical,
@@ -212,24 +212,20 @@ impl Told {
 }
 
 impl Told {
-    /// Whether both lease items of the same ranks, but other items: a rank is all that orders the items of different
-    /// queues, so which of those that tie are leased is open.
+    /// Whether the first item that is another one has the same rank: a rank is all that orders the items of different queues,
+    /// so which of those that tie are leased is open, and with it what there is still room for.
     fn ties(&self, other: &Self) -> bool {
-        let items = |told: &Self| match told {
-            Self::Answer(Answer::Settle(settled)) => {
-                let items = settled.leases.iter().flat_map(|lease| {
-                    let header = &lease.chunk.header;
-                    let rank = header.rank();
-                    let stage = header.stage;
-                    (0..lease.chunk.count()).map(move |n| (rank, (header.item(n), stage)))
-                });
-                items.unzip()
-            }
-            _ => (Vec::new(), Vec::new()),
+        let items = |told: &Self| -> Vec<_> {
+            let Self::Answer(Answer::Settle(settled)) = told else { return Vec::new() };
+            let of_lease = |lease: &Lease| {
+                let (header, count) = (lease.chunk.header.clone(), lease.chunk.count());
+                (0..count).map(move |n| (header.rank(), (header.item(n), header.stage)))
+            };
+            settled.leases.iter().flat_map(of_lease).collect()
         };
-        let (ranks, these) = items(self);
-        let (other_ranks, those) = items(other);
-        ranks == other_ranks && these != those
+        let (these, those) = (items(self), items(other));
+        let first = these.iter().zip(&those).find(|((_, this), (_, that))| this != that);
+        first.is_some_and(|((rank, _), (other, _))| rank == other)
     }
 }
 
