@@ -22,7 +22,8 @@ use crate::{
 
 const LOAD: &str = "
     SELECT * FROM session_2($1, $2, true) UNION ALL SELECT * FROM expired_2($1, $3, $4, $5)
-    UNION ALL SELECT * FROM jobs_2($1, $6, $6, NULL, false, $3) UNION ALL SELECT * FROM attaching_2($1, $2, $6, $3)";
+    UNION ALL SELECT * FROM jobs_2($1, $6, $6, NULL, false, $3) UNION ALL SELECT * FROM attaching_2($1, $2, $6, $3)
+    UNION ALL SELECT * FROM future_2($1, $3, $7)";
 
 /// What is known when a session opens.
 struct Opening<'a> {
@@ -44,10 +45,12 @@ impl Step {
         let names = attach.links.iter().flat_map(|link| [Some(&link.job), link.former()]);
         let names: BTreeSet<String> = names.flatten().map(ToString::to_string).collect();
         let names: Vec<String> = names.into_iter().collect();
-        let load = sql!(LOAD, self.ns, id, self.now.0, gone, most(STEP_RECORDS + 1), names);
+        let step = most(STEP_RECORDS);
+        let load = sql!(LOAD, self.ns, id, self.now.0, gone, step + 1, names, step);
         let mut facts = self.load(load).await?;
         let mut attached = Attached::default();
         let known = facts.one::<SessionRow>("session").map(|row| row.session());
+        self.set_right(&mut facts);
         self.reap_expired(&mut facts, &mut attached.reaped).await?;
         let own: Vec<Link> = facts.read("own");
         let mut live = BTreeMap::<Arc<str>, Vec<Link>>::new();

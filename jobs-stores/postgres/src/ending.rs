@@ -64,7 +64,7 @@ impl Step {
         let load = sql!(CANCEL, self.ns, vec![key(id)], key(id), most(STEP_RECORDS));
         let mut facts = self.load(load).await?;
         let Some(of) = self.run(id) else { return Ok(Cancellation::Unknown) };
-        let over = of.run.record.over.is_some() || (of.run.has_ended() && !of.run.record.cancelled);
+        let over = of.run.record.over.is_some() || (of.run.has_ended() && !of.sweep);
         if over {
             self.write().await?;
             return Ok(Cancellation::Over);

@@ -164,16 +164,21 @@ impl Step {
         again: &[RunId],
         answers: &mut [Firing],
     ) -> Done<()> {
-        let runs: Vec<i64> = again.iter().map(|run| key(*run)).collect();
+        // One that was made in this call is not written yet.
+        let mut made: BTreeMap<RunId, Lease> = BTreeMap::new();
+        for answer in &*answers {
+            if let Firing::Fired { run, lease: Some(lease) } = answer {
+                made.insert(*run, lease.clone());
+            }
+        }
+        let runs: Vec<i64> = again.iter().filter(|run| !made.contains_key(run)).map(|run| key(*run)).collect();
         let mut facts = self.load(sql!(AGAIN, self.ns, by, runs)).await?;
         for first in self.granted(&mut facts).await? {
-            let of = first.chunk.header.run();
-            for answer in &mut *answers {
-                if let Firing::Fired { run, lease: lease @ None } = answer
-                    && Some(*run) == of
-                {
-                    *lease = Some(first.clone());
-                }
+            made.extend(first.chunk.header.run().map(|run| (run, first)));
+        }
+        for answer in answers {
+            if let Firing::Fired { run, lease: lease @ None } = answer {
+                *lease = made.get(run).cloned();
             }
         }
         Ok(())

@@ -135,15 +135,18 @@ impl Step {
             let id = RunId::new(swept);
             reaped.more |= self.cancel_waiting(id, &mut facts)?;
         }
-        if facts.one::<usize>("future").is_some_and(|set_right| set_right > 0) {
-            self.marks.work += 1;
-        }
+        self.set_right(&mut facts);
         self.bury_undecodable(&mut facts, &mut reaped)?;
         for id in facts.read::<u64>("lost") {
             self.end_lost(RunId::new(id));
         }
         reaped.ended = self.write().await?;
         Ok(reaped)
+    }
+
+    /// What waited for a time of the future was set right, if there was any.
+    pub(crate) fn set_right(&mut self, facts: &mut Facts) {
+        self.marks.work += u64::from(facts.one::<usize>("future").is_some_and(|set_right| set_right > 0));
     }
 
     /// Takes back what expired sessions held, as far as it was read.

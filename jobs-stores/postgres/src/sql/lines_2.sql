@@ -90,8 +90,9 @@ BEGIN
             UPDATE line SET job = to_job WHERE id = one.id;
         END IF;
     END LOOP;
-    UPDATE job SET finished = finished + (SELECT finished FROM job WHERE id = of_job),
-            ticks = CASE WHEN with_ticks THEN (SELECT ticks FROM job WHERE id = of_job) ELSE ticks END
-        WHERE id = to_job;
+    -- One that is new has no row yet, and nothing to give.
+    UPDATE job SET finished = job.finished + was.finished,
+            ticks = CASE WHEN with_ticks THEN was.ticks ELSE job.ticks END
+        FROM job AS was WHERE job.id = to_job AND was.id = of_job;
     DELETE FROM job WHERE id = of_job;
 END $$;
