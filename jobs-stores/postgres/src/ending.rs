@@ -1,6 +1,6 @@
 //! Ends of runs: completed, or cancelled.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jobs_core::{Body, Cancellation, Complete, Completion, End, Header, RunId, STEP_RECORDS};
 
@@ -82,14 +82,16 @@ impl Step {
 
     /// Ends what waits of a run, as far as it was taken out. Returns whether there is more.
     pub(crate) fn cancel_waiting(&mut self, id: RunId, facts: &mut Facts) -> Done<bool> {
+        let mut stood = BTreeSet::new();
         for row in facts.read::<PieceRow>("waiting") {
+            stood.extend(row.line);
             match row.piece() {
                 Some(piece) => self.end(row.job, piece, true, End::Cancelled)?,
                 None => self.writes.shelve(&row),
             }
         }
         let more = !facts.take("more").is_empty();
-        self.writes.restood.extend(facts.one::<i64>("emptied"));
+        self.writes.restood.extend(stood);
         if let Some(of) = self.run(id) {
             of.changed = true;
             of.sweep = more;

@@ -146,23 +146,24 @@ impl OfJob {
 #[derive(Debug, Default)]
 pub(crate) struct Jobs {
     pub(crate) known: BTreeMap<Arc<str>, OfJob>,
-    /// The numbers that jobs would get which are not there.
-    numbers: BTreeMap<Arc<str>, i64>,
+    /// The numbers that jobs would get which are not there, and how the session links them.
+    numbers: BTreeMap<Arc<str>, (i64, Option<Link>)>,
 }
 
 impl Jobs {
     pub(crate) fn of(facts: &mut Facts) -> Self {
         Self {
             known: facts.read::<Row>("job").into_iter().map(OfJob::of).collect(),
-            numbers: facts.read::<(Arc<str>, i64)>("new").into_iter().collect(),
+            numbers: facts.read("new").into_iter().map(number).collect(),
         }
     }
 
     /// A job, made if it is not there.
     pub(crate) fn make(&mut self, name: &Arc<str>) -> Done<&mut OfJob> {
         if !self.known.contains_key(name) {
-            let id = self.numbers.get(name).ok_or(Fault::Missing("the number of a job"))?;
-            self.known.insert(name.clone(), OfJob::new(*id, name));
+            let (id, linked) = self.numbers.get(name).ok_or(Fault::Missing("the number of a job"))?;
+            let job = OfJob { linked: linked.clone(), ..OfJob::new(*id, name) };
+            self.known.insert(name.clone(), job);
         }
         self.known.get_mut(name).ok_or(Fault::Missing("a job"))
     }
@@ -171,4 +172,8 @@ impl Jobs {
     pub(crate) fn write(&self, writes: &mut Writes) -> Done<()> {
         self.known.iter().try_for_each(|(name, job)| job.write(name, writes))
     }
+}
+
+fn number((name, id, linked): (Arc<str>, i64, Option<String>)) -> (Arc<str>, (i64, Option<Link>)) {
+    (name, (id, linked.as_deref().and_then(readable)))
 }

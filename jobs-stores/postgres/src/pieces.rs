@@ -77,6 +77,9 @@ pub(crate) struct PieceRow {
     pub(crate) job: i64,
     #[serde(default)]
     pub(crate) job_name: Option<Arc<str>>,
+    /// The queue that it was taken out of, where that is to be set right.
+    #[serde(default)]
+    pub(crate) line: Option<i64>,
     /// The run.
     #[serde(default)]
     pub(crate) number: i64,

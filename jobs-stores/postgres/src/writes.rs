@@ -196,8 +196,20 @@ impl Writes {
 
     /// Brings all into the form in which it is sent; `None` if there is nothing to write.
     pub(crate) fn sent(mut self) -> Done<Option<(String, Vec<Vec<u8>>)>> {
-        // All take lines in one order.
+        // What goes back while its job gets another name goes where the job goes.
+        let home = |job: i64| self.moves.iter().fold(job, |job, to| if to.from == job { to.to } else { job });
+        for delayed in &mut self.delayed {
+            delayed.job = home(delayed.job);
+        }
+        for dead in &mut self.dead {
+            dead.job = home(dead.job);
+        }
+        let mut by_line = BTreeMap::<(i64, QueueKey), Vec<ReadyNew>>::new();
         for ((job, key), chunks) in std::mem::take(&mut self.by_line) {
+            by_line.entry((home(job), key)).or_default().extend(chunks);
+        }
+        // All take lines in one order.
+        for ((job, key), chunks) in by_line {
             let first = chunks.iter().map(|chunk| (chunk.rank, chunk.number, chunk.start)).min();
             let (rank, number, start) = first.unwrap_or_default();
             let QueueKey { kind, run, builds } = key;

@@ -85,18 +85,23 @@ BEGIN
                                          ELSE greatest(wanted_per[wi], 1) END;
                 taken := taken || 0::bigint;
             END IF;
-            SELECT r.stage, r.tracked, r.suspect INTO head FROM ready AS r WHERE r.line = one.id
+            SELECT r.rank, r.number, r.stage, r.tracked, r.suspect INTO head FROM ready AS r WHERE r.line = one.id
                 AND (r.rank, r.number, r.start) >= (one.rank, one.number, coalesce(one.start, 0))
                 ORDER BY r.rank, r.number, r.start, r.id LIMIT 1;
             found_head := FOUND;
             IF NOT found_head AND one.start IS NOT NULL THEN
-                SELECT r.stage, r.tracked, r.suspect INTO head FROM ready AS r WHERE r.line = one.id
+                SELECT r.rank, r.number, r.stage, r.tracked, r.suspect INTO head FROM ready AS r WHERE r.line = one.id
                     ORDER BY r.rank, r.number, r.start, r.id LIMIT 1;
                 found_head := FOUND;
             END IF;
             IF NOT found_head THEN
                 PERFORM restand_2(one.id);
                 CONTINUE;
+            END IF;
+            -- What stood first was taken out: the line stands further back, unless somebody holds it.
+            IF (head.rank, head.number) IS DISTINCT FROM (one.rank, one.number) AND restand_2(one.id) THEN
+                SELECT NULL::bigint AS id INTO passed;
+                CONTINUE looks;
             END IF;
             alone := head.stage <> 1 OR head.suspect;
             IF head.stage <> 1 THEN

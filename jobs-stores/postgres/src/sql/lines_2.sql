@@ -15,27 +15,30 @@ BEGIN
     RETURN id_of;
 END $$;
 
--- Puts a line where its first chunk stands now; one in which nothing stands is no more, unless somebody holds it.
-CREATE FUNCTION restand_2(of_line bigint) RETURNS void LANGUAGE plpgsql AS $$
+-- Puts a line where its first chunk stands now; one in which nothing stands is no more, unless somebody holds it. Says whether
+-- it stood elsewhere.
+CREATE FUNCTION restand_2(of_line bigint) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     stands record;
     head record;
 BEGIN
     SELECT * INTO stands FROM line WHERE id = of_line FOR UPDATE SKIP LOCKED;
     IF NOT FOUND OR stands.rank IS NULL THEN
-        RETURN;
+        RETURN false;
     END IF;
     -- In another snapshot, now that nobody can add to it.
     SELECT rank, number, start INTO head FROM ready WHERE line = of_line ORDER BY rank, number, start, id LIMIT 1;
     IF NOT FOUND THEN
         DELETE FROM line WHERE id = of_line;
+        RETURN true;
     ELSIF (stands.rank, stands.number) IS DISTINCT FROM (head.rank, head.number) THEN
         UPDATE line SET rank = head.rank, number = head.number, start = head.start, turn = coalesce(
                 (SELECT turn FROM line AS l WHERE l.job = stands.job AND l.rank = head.rank LIMIT 1), nextval('turn'))
             WHERE id = of_line;
-    ELSE
-        UPDATE line SET start = head.start WHERE id = of_line AND start IS DISTINCT FROM head.start;
+        RETURN true;
     END IF;
+    UPDATE line SET start = head.start WHERE id = of_line AND start IS DISTINCT FROM head.start;
+    RETURN false;
 END $$;
 
 -- Shows what a query found: it is leased from now on.

@@ -173,7 +173,7 @@ BEGIN
                 SELECT id FROM delayed WHERE job = of_job AND number = of_run ORDER BY due, id LIMIT most FOR UPDATE SKIP LOCKED))
             RETURNING *)
         SELECT 'waiting', row_to_json(p)::text, NULL::bytea, NULL::bytea FROM (
-            SELECT gone.id, gone.job, gone.number, gone.start, gone.count, body, at, gone.header, b.header AS of_body
+            SELECT gone.id, gone.job, NULL::bigint AS line, gone.number, gone.start, gone.count, body, at, gone.header, b.header AS of_body
             FROM gone LEFT JOIN body AS b ON b.id = gone.body ORDER BY gone.due, gone.id) AS p;
     GET DIAGNOSTICS found_rows = ROW_COUNT;
     left_rows := left_rows - found_rows;
@@ -191,19 +191,17 @@ BEGIN
                 AND ready.number = r.number AND ready.start = r.start AND ready.id = r.id
             RETURNING ready.*)
         SELECT 'waiting', row_to_json(p)::text, NULL::bytea, NULL::bytea FROM (
-            SELECT gone.id, of_job AS job, gone.number, gone.start, gone.count, body, at, gone.header, b.header AS of_body
+            SELECT gone.id, of_job AS job, gone.line, gone.number, gone.start, gone.count, body, at, gone.header, b.header AS of_body
             FROM gone LEFT JOIN body AS b ON b.id = gone.body ORDER BY gone.id) AS p;
     IF EXISTS (SELECT FROM ready WHERE line = own) OR EXISTS (SELECT FROM delayed WHERE job = of_job AND number = of_run)
         OR EXISTS (SELECT FROM ready JOIN line ON line.id = ready.line
                    WHERE ready.number = of_run AND ready.header IS NOT NULL AND line.job = of_job AND line.kind < 4) THEN
         RETURN NEXT ROW('more', 'true', NULL, NULL)::fact_2;
-    ELSIF own IS NOT NULL THEN
-        RETURN NEXT ROW('emptied', own::text, NULL, NULL)::fact_2;
     END IF;
 END $$;
 
 -- Jobs by their names, with what decides about their ticks; of a name that no job has, the number that it would get.
--- `session`: what that session says of them, and with it what is in flight of those that are limited.
+-- `of_session`: what that session says of them, and with it what is in flight of those that are limited.
 CREATE FUNCTION jobs_2(of_ns integer, names text[], locked text[], of_session bigint, firing boolean, clock bigint)
     RETURNS SETOF fact_2 LANGUAGE plpgsql AS $$
 DECLARE
@@ -233,8 +231,9 @@ BEGIN
                    WHERE lease.job = job.id AND stage = 1 AND until >= clock) END AS in_flight
         FROM unnest(names) AS asked (name) JOIN job ON job.ns = of_ns AND job.name = asked.name
              LEFT JOIN link AS k ON k.session = id_of AND k.job = job.name) AS j;
-    RETURN QUERY SELECT 'new', json_build_array(asked.name, nextval('job_id_seq'))::text, NULL::bytea, NULL::bytea
-        FROM unnest(names) AS asked (name) WHERE NOT EXISTS (SELECT FROM job WHERE job.ns = of_ns AND job.name = asked.name);
+    RETURN QUERY SELECT 'new', json_build_array(asked.name, nextval('job_id_seq'), k.link)::text, NULL::bytea, NULL::bytea
+        FROM unnest(names) AS asked (name) LEFT JOIN link AS k ON k.session = id_of AND k.job = asked.name
+        WHERE NOT EXISTS (SELECT FROM job WHERE job.ns = of_ns AND job.name = asked.name);
 END $$;
 
 -- Numbers of the source.
