@@ -63,10 +63,7 @@ impl Step {
         let n = settle.n.cast_signed();
         let load = sql!(LOAD, self.ns, id, lane, tokens, dead, self.now.0, most(STEP_RECORDS), n);
         let mut facts = self.load(load).await?;
-        // Whether or not the session is there still: it was taken out.
-        self.promote(&facts.read::<PieceRow>("due"))?;
         let Some(row) = facts.one::<SessionRow>("session") else {
-            self.write().await?;
             // Its leases went with it.
             let lost = settle.settlements.iter().map(|settlement| settlement.token).collect();
             return Ok(Settled { lost, ..Settled::default() });
@@ -74,16 +71,13 @@ impl Step {
         let last: Option<(i64, String)> = facts.one("lane");
         match ledger::Turn::of(last.as_ref().map(|(n, _)| n.cast_unsigned()), settle.n) {
             ledger::Turn::Next => {}
-            ledger::Turn::Late => {
-                self.write().await?;
-                return Ok(Settled::default());
-            }
+            ledger::Turn::Late => return Ok(Settled::default()),
             ledger::Turn::Repeat => {
-                self.write().await?;
                 let answer = last.and_then(|(_, answer)| readable(&answer)).unwrap_or_default();
                 return self.answer_again(id, &answer).await;
             }
         }
+        self.promote(&facts.read::<PieceRow>("due"))?;
         let (held, unreadable) = Held::all(&mut facts);
         // Who holds what cannot be read is another program by now: what it holds is set aside.
         self.shelve(unreadable).await?;

@@ -237,6 +237,8 @@ BEGIN
             exhausted := false;
             EXIT;
         END IF;
+        -- What comes later may come after what stands elsewhere.
+        EXIT WHEN wanted < most AND head.rank <> last.rank;
         last := head;
         -- What is left of a cancelled run is nobody's: it is ended little by little.
         IF NOT head.tracked

@@ -264,12 +264,13 @@ BEGIN
         WHERE session.ns = of_ns AND session.session = of_session AND is_cancelled AND finished IS NULL;
 END $$;
 
--- What is due, at most so many chunks, taken out; nothing if this call of a lane was answered before.
+-- What is due, at most so many chunks, taken out; nothing if there is no such session, or this call of a lane was answered
+-- before.
 CREATE FUNCTION due_2(of_ns integer, of_session bigint, of_lane bigint, of_n bigint, clock bigint, most bigint)
     RETURNS SETOF fact_2 LANGUAGE plpgsql AS $$
 BEGIN
-    IF EXISTS (SELECT FROM session JOIN lane ON lane.session = session.id AND lane = of_lane
-               WHERE session.ns = of_ns AND session.session = of_session AND n >= of_n) THEN
+    IF NOT EXISTS (SELECT FROM session LEFT JOIN lane ON lane.session = session.id AND lane = of_lane
+                   WHERE session.ns = of_ns AND session.session = of_session AND coalesce(n < of_n, true)) THEN
         RETURN;
     END IF;
     RETURN QUERY WITH gone AS (
