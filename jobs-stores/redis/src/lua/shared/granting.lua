@@ -97,8 +97,9 @@ local function is_put_away(line, chunk, back)
     if is_cancelled(run) then
         take(line, chunk, back, chunk.count)
         end_attempt(chunk, { kind = 'cancelled' }, over_at_grant)
-    elseif not run and not chunk.tracked and chunk.stage ~= WORK then
-        -- Its run has lost its record, so it would be about nothing.
+    elseif not run and not chunk.tracked and chunk.stage == FILL then
+        -- Its run has lost its record, so nothing could be appended. One that is over may have been pruned before its finish
+        -- item was leased.
         take(line, chunk, back, chunk.count)
     elseif is_newer(chunk) ~= (line.kind == NEWER) then
         take(line, chunk, back, chunk.count)
