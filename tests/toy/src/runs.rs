@@ -125,6 +125,7 @@ impl State {
             return Completion::Open;
         }
         run.state.end(now);
+        self.ended.push(id);
         let report = run.state.report(&run.job);
         if let (true, Ok(body)) = (finish, Body::one(&report)) {
             let priority = self.links.get(&run.job).map_or(0, |link| link.priority);
@@ -196,13 +197,12 @@ impl State {
         self.cells.retain(|_, cell| is_live(cell, now));
         let links = self.links.clone();
         for Link { job, keep_runs, keep_ticks, keep_dead, .. } in links.values() {
-            let of_job = self.runs.iter().filter(|(_, run)| run.job == *job);
-            let ended = of_job.filter_map(|(id, run)| Some((run.state.record.over?.1, *id)));
             // Those that ended first go first.
-            let runs: std::collections::BTreeSet<(Millis, RunId)> = ended.collect();
-            runs.iter().take(over(runs.len() as u64, *keep_runs)).for_each(|(_, run)| {
+            let is_of_job = |id: &&RunId| self.runs.get(id).is_some_and(|run| run.job == *job);
+            let ended: Vec<RunId> = self.ended.iter().filter(is_of_job).copied().collect();
+            for run in ended.iter().take(over(ended.len() as u64, *keep_runs)) {
                 self.runs.remove(run);
-            });
+            }
             let ticks: &mut Vec<_> = self.ticks.entry(Arc::clone(job)).or_default();
             ticks.drain(..over(ticks.len() as u64, *keep_ticks));
             self.dead.retain(|(chunk, _, at)| chunk.header.job != *job || now.since(*at) <= *keep_dead);

@@ -18,6 +18,8 @@ pub(crate) struct State {
     pub(crate) cursors: BTreeMap<Arc<str>, Cursor>,
     pub(crate) ticks: BTreeMap<Arc<str>, Vec<TickInfo>>,
     pub(crate) runs: BTreeMap<RunId, Run>,
+    /// Runs that are over, in the order of their ends.
+    pub(crate) ended: Vec<RunId>,
     /// What waits for a slot or for its time.
     pub(crate) waiting: Vec<Chunk>,
     pub(crate) leases: BTreeMap<Token, Held>,

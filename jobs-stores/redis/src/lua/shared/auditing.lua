@@ -254,7 +254,7 @@ local function audit_links(session)
         local name, link = links[i], unpacked(links[i + 1])
         call('SADD', key('by', name), session.id)
         local job = known_job(name)
-        if link and job and call('HEXISTS', job_key(job), 'link') == 0 then
+        if link and job and call('HEXISTS', job_key(job), 'name') == 0 then
             call('HSET', job_key(job), 'name', name, 'link', link.json, 'keep_ticks', link.keep_ticks, 'keep_runs',
                 link.keep_runs, 'keep_dead', text(link.keep_dead), 'priority', link.priority)
         end
