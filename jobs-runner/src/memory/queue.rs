@@ -36,11 +36,15 @@ impl Queue {
         run.insert(at, chunk);
     }
 
-    /// Publishes the chunks of a run, which are in its order.
+    /// Publishes the chunks of a run, which are in its order: at one place, unless a clock was set back meanwhile.
     pub(super) fn publish(&mut self, chunks: VecDeque<Chunk>) {
-        let Some(first) = chunks.front() else { return };
+        let Some(first) = chunks.front().map(|chunk| place(&chunk.header)) else { return };
+        if chunks.iter().any(|chunk| place(&chunk.header) != first) {
+            chunks.into_iter().for_each(|chunk| self.push(chunk));
+            return;
+        }
         self.items += chunks.iter().map(|chunk| u64::from(chunk.count())).sum::<u64>();
-        let run = self.at(place(&first.header));
+        let run = self.at(first);
         if run.is_empty() { *run = chunks } else { run.extend(chunks) }
     }
 

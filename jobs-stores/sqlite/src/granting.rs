@@ -214,8 +214,9 @@ impl Step<'_> {
             return Ok(Grant::Again);
         }
         // Elsewhere than among work, a query or an end may stand first: those need no slot of the job.
-        let stage = if head.key.kind == QueueKind::Work { Stage::Work } else { Stage::Fill };
-        if room.left(link, stage) == 0 {
+        let work = head.key.kind != QueueKind::Control && room.left(link, Stage::Work) > 0;
+        let other = head.key.kind != QueueKind::Work && room.left(link, Stage::Fill) > 0;
+        if !work && !other {
             return Ok(Grant::Nothing);
         }
         let (chunk, mut piece) = match self.first_chunk(head.line)? {
