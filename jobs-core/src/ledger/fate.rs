@@ -42,7 +42,10 @@ pub fn fate(header: Header, mut end: End, cancelled: bool, now: Millis) -> (End,
         }
         End::Undecodable(_) => stored(Header { due: header.due.min(now), waits_since: None, ..header }),
         End::Dead(_) if header.stage == Stage::Work => Fate::Dead,
-        _ => Fate::Ended { failed_before: header.attempt > 0 || header.crashes > 0 },
+        // Only attempts of work are kept with its item: a query has the number of the first one.
+        _ => Fate::Ended {
+            failed_before: header.stage == Stage::Work && (header.attempt > 0 || header.crashes > 0),
+        },
     };
     (end, fate)
 }
@@ -197,6 +200,13 @@ mod tests {
         assert_eq!(fate(header(), End::Dead(failure()), false, NOW).1, Fate::Dead);
         let query = Header { stage: Stage::Fill, attempt: 2, ..header() };
         let (_, ended) = fate(query, End::Dead(failure()), false, NOW);
+        assert_eq!(
+            ended,
+            Fate::Ended { failed_before: false },
+            "it has the number of an item, and not its attempts"
+        );
+        let work = Header { attempt: 2, ..header() };
+        let (_, ended) = fate(work, End::Done(None), false, NOW);
         assert_eq!(ended, Fate::Ended { failed_before: true });
     }
 

@@ -63,7 +63,14 @@ impl State {
 
     /// Whether a job has items that died longer ago than they are kept.
     pub(super) fn has_old(&self, job: &Job, now: Millis) -> bool {
-        job.dead.first().is_some_and(|number| self.is_old(*number, job, now))
+        self.old(job, now).next().is_some()
+    }
+
+    /// Items that died longer ago than they are kept, behind those that died when a clock was in the future.
+    fn old<'a>(&'a self, job: &'a Job, now: Millis) -> impl Iterator<Item = u64> {
+        let is_ahead = move |number: &u64| self.dead.get(number).is_some_and(|dead| dead.died > now);
+        let past = job.dead.iter().copied().skip_while(is_ahead);
+        past.take_while(move |number| self.is_old(*number, job, now))
     }
 
     fn is_old(&self, number: u64, job: &Job, now: Millis) -> bool {
@@ -73,8 +80,7 @@ impl State {
     /// Removes at most `limit` items of a job that died longer ago than they are kept, and says how many.
     pub(super) fn remove_old(&mut self, job: &str, limit: usize, now: Millis) -> usize {
         let Some(job) = self.jobs.get(job) else { return 0 };
-        let old = |number: &u64| self.is_old(*number, job, now);
-        let old: Vec<u64> = job.dead.iter().copied().take_while(old).take(limit).collect();
+        let old: Vec<u64> = self.old(job, now).take(limit).collect();
         old.into_iter().filter_map(|number| self.take_dead(number)).count()
     }
 

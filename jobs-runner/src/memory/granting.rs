@@ -137,7 +137,6 @@ impl State {
         self.leases.insert(token, Held::new(session, chunk.clone(), now));
         Lease { token, chunk, cursor }
     }
-
 }
 
 /// The room of a session in one call, and what is paused in it.

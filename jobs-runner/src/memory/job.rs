@@ -28,7 +28,7 @@ pub(super) struct Job {
     pub(super) busy: BTreeSet<RunId>,
     pub(super) leases: BTreeSet<Token>,
     /// Runs that are over, oldest first.
-    pub(super) finished: VecDeque<RunId>,
+    pub(super) finished: VecDeque<(u64, RunId)>,
     /// The failed attempts of items that go on.
     pub(super) failures: BTreeMap<ItemId, Vec<Failure>>,
     /// The numbers of its dead items, in the order of their deaths.

@@ -20,7 +20,7 @@ impl State {
         let runs = |job: &Job| over(job.finished.len() as u64, job.link.keep_runs);
         self.prune_each(limit, &mut pruned, runs, |state, job, n| {
             let gone: Vec<_> = state.job(job).finished.drain(..n).collect();
-            gone.into_iter().for_each(|run| state.forget_run(run));
+            gone.into_iter().for_each(|(_, run)| state.forget_run(run));
         });
         let old: Vec<Arc<str>> =
             self.jobs.iter().filter(|(_, job)| self.has_old(job, now)).map(|(id, _)| id.clone()).collect();

@@ -51,6 +51,8 @@ pub(super) struct State {
     pub(super) expiries: BTreeSet<(Millis, String)>,
     /// Grows with each lease: of jobs that tie, the one that was served longest ago is first.
     pub(super) served: u64,
+    /// How many runs are over: the order of their ends.
+    pub(super) ends: u64,
     /// What has happened so far, for those who wait.
     pub(super) marks: Marks,
 }

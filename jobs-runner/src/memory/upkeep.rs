@@ -193,7 +193,9 @@ impl State {
         self.ended.remove(&id);
         self.cancelling.remove(&id);
         self.marks.runs += 1;
-        self.job(&job).finished.push_back(id);
+        self.ends += 1;
+        let end = self.ends;
+        self.job(&job).finished.push_back((end, id));
         if finish {
             self.store_finish(&report, &job, now);
         }

@@ -171,7 +171,8 @@ impl Step {
                 made.insert(*run, lease.clone());
             }
         }
-        let runs: Vec<i64> = again.iter().filter(|run| !made.contains_key(run)).map(|run| key(*run)).collect();
+        let runs: Vec<i64> =
+            again.iter().filter(|run| !made.contains_key(run)).map(|run| key(*run)).collect();
         let mut facts = self.load(sql!(AGAIN, self.ns, by, runs)).await?;
         for first in self.granted(&mut facts).await? {
             made.extend(first.chunk.header.run().map(|run| (run, first)));

@@ -22,7 +22,7 @@ impl Step<'_> {
         let former = row.run.fill_under(append.token);
         let judged = row.run.judge(append);
         if former != FillEnd::Nothing {
-            self.end_staging(job, id, former, (0, 0))?;
+            self.end_staging(job, id, former)?;
         }
         let first = match judged {
             Filling::Answered(Some(answer)) => return Ok(answer),
@@ -42,7 +42,7 @@ impl Step<'_> {
         if !append.last {
             return self.appended(id);
         }
-        self.end_staging(job, id, end, (header.rank(), header.number.cast_signed()))?;
+        self.end_staging(job, id, end)?;
         let answer = self.appended(id)?;
         self.take_back(session, append.token)?;
         Ok(answer)

@@ -67,7 +67,7 @@ impl Step<'_> {
         row.run.record.cancelled = true;
         let job = row.job;
         let staged = row.run.drop_staged();
-        self.end_staging(job, id, staged, (0, 0))?;
+        self.end_staging(job, id, staged)?;
         self.marks.control += 1;
         let more = self.end_waiting(id, &mut Vec::new())?;
         if more && !again {

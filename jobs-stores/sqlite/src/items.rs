@@ -71,7 +71,7 @@ impl Step<'_> {
         match self.change_run(run)? {
             Some(row) => {
                 let staged = row.run.fill_ended(end);
-                self.end_staging(job, run, staged, (0, 0))
+                self.end_staging(job, run, staged)
             }
             None => self.drop_staged_of(job, run),
         }

@@ -175,7 +175,7 @@ impl Step<'_> {
         let Some(row) = self.change_run(run)? else { return Ok(None) };
         let former = row.run.fill_under(token);
         let cursor = row.run.cursor.clone();
-        self.end_staging(job, run, former, (0, 0))?;
+        self.end_staging(job, run, former)?;
         Ok(cursor)
     }
 

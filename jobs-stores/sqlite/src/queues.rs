@@ -130,27 +130,28 @@ impl Step<'_> {
         self.restand(line, job, None)
     }
 
-    /// Does with what a query staged what the ledger says. `first`: where the first of it stands.
-    pub(crate) fn end_staging(&mut self, job: i64, run: RunId, end: FillEnd, first: Stand) -> Done<()> {
+    /// Does with what a query staged what the ledger says.
+    pub(crate) fn end_staging(&mut self, job: i64, run: RunId, end: FillEnd) -> Done<()> {
         match end {
             FillEnd::Nothing => Ok(()),
             FillEnd::Drop(Fill { place: Some(line), .. }) => self.drop_line(line),
             FillEnd::Drop(_) => Ok(()),
             FillEnd::Publish(Fill { place: Some(line), staged, .. }) => {
-                self.publish(line, job, run, first, staged.cast_signed())
+                self.publish(line, job, run, staged.cast_signed())
             }
             FillEnd::Publish(_) => Ok(()),
         }
     }
 
     /// Shows what a query found: it is leased from now on.
-    fn publish(&mut self, line: i64, job: i64, run: RunId, first: Stand, items: i64) -> Done<()> {
+    fn publish(&mut self, line: i64, job: i64, run: RunId, items: i64) -> Done<()> {
         self.marks.work += 1;
         match self.line_of_run(job, run)? {
             None => {
                 let sql = "UPDATE line SET kind = ?2, items = ?3 WHERE id = ?1";
                 self.execute(sql, (line, QueueKind::Work as i64, items))?;
-                self.stand(line, job, first)
+                // What was found first comes first.
+                self.restand(line, job, None)
             }
             // Some of it was published page by page before.
             Some(shown) => {

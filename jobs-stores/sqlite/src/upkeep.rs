@@ -191,7 +191,7 @@ impl Step<'_> {
                 continue;
             }
             let staged = self.give_up(run)?;
-            self.end_staging(job, run, staged, (0, 0))?;
+            self.end_staging(job, run, staged)?;
             if self.run(run)?.is_some_and(|RunRow { run, .. }| run.has_ended()) {
                 let text =
                     format!("nothing is left in the store of the run {run}, which was not over; it ends");

@@ -4,7 +4,7 @@ use std::fmt;
 
 use fastrand::Rng;
 use jobs_conformance::call::{Answer, Call, perform};
-use jobs_core::{BoxError, DeadFilter, Lease, Millis, Reply, RunFilter, StoreError};
+use jobs_core::{BoxError, DeadFilter, Lease, Millis, Reply, RunFilter, Stage, StoreError};
 
 use crate::{
     canonical::canonical,
@@ -213,19 +213,21 @@ impl Told {
 
 impl Told {
     /// Whether the first item that is another one has the same rank: a rank is all that orders the items of different queues,
-    /// so which of those that tie are leased is open, and with it what there is still room for.
+    /// so which of those that tie are leased is open, and with it what there is still room for. So is the order of what one
+    /// query found while a clock was set back.
     fn ties(&self, other: &Self) -> bool {
         let items = |told: &Self| -> Vec<_> {
             let Self::Answer(Answer::Settle(settled)) = told else { return Vec::new() };
             let of_lease = |lease: &Lease| {
                 let (header, count) = (lease.chunk.header.clone(), lease.chunk.count());
-                (0..count).map(move |n| (header.rank(), (header.item(n), header.stage)))
+                let found = (header.number, header.fresh && header.stage == Stage::Work);
+                (0..count).map(move |n| (header.rank(), found, (header.item(n), header.stage)))
             };
             settled.leases.iter().flat_map(of_lease).collect()
         };
         let (these, those) = (items(self), items(other));
-        let first = these.iter().zip(&those).find(|((_, this), (_, that))| this != that);
-        first.is_some_and(|((rank, _), (other, _))| rank == other)
+        let first = these.iter().zip(&those).find(|((.., this), (.., that))| this != that);
+        first.is_some_and(|((rank, found, _), (other, too, _))| rank == other || (found == too && found.1))
     }
 }
 

@@ -46,10 +46,14 @@ CREATE FUNCTION publish_2(of_line bigint, of_job bigint, of_run bigint, at_rank 
     RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     shown bigint;
+    head record;
 BEGIN
     SELECT id INTO shown FROM line WHERE job = of_job AND kind = 1 AND run = of_run AND builds = '' FOR UPDATE;
     IF NOT FOUND THEN
-        UPDATE line SET kind = 1, rank = at_rank, number = at_number, start = NULL,
+        -- What was found first comes first.
+        SELECT rank, number INTO head FROM ready WHERE line = of_line ORDER BY rank, number, start, id LIMIT 1;
+        at_rank := coalesce(head.rank, at_rank);
+        UPDATE line SET kind = 1, rank = at_rank, number = coalesce(head.number, at_number), start = NULL,
                 turn = coalesce((SELECT turn FROM line AS l WHERE l.job = of_job AND l.rank = at_rank LIMIT 1), nextval('turn'))
             WHERE id = of_line;
     ELSE

@@ -132,7 +132,8 @@ local function go_on(chunk, how)
         return store(chunk)
     elseif kind == 'dead' and chunk.stage == WORK then
         bury(chunk)
-    elseif (chunk.attempt or 0) > 0 or (chunk.crashes or 0) > 0 then
+    elseif chunk.stage == WORK and ((chunk.attempt or 0) > 0 or (chunk.crashes or 0) > 0) then
+        -- Only attempts of work are kept with its item: a query has the number of the first one.
         forget_failures(chunk)
     end
     has_ended(chunk, chunk.count)
