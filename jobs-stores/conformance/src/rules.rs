@@ -95,6 +95,7 @@ macro_rules! __rules {
         }
         dead {
             dead_items_are_listed_newest_first
+            the_end_of_a_query_forgets_no_attempt_of_an_item
             a_requeued_item_begins_anew_in_a_new_run
             requeued_items_keep_the_order_of_their_deaths
             an_item_is_requeued_once
@@ -120,6 +121,7 @@ macro_rules! __rules {
         suspects {
             suspects_are_leased_one_at_a_time
             only_a_suspect_is_charged
+            a_suspect_query_needs_no_slot_of_its_job
             an_item_that_kills_its_nodes_is_poison
             a_settled_attempt_ends_the_suspicion
         }
@@ -195,9 +197,11 @@ macro_rules! __rules {
             an_instant_already_past_is_missed
             a_renamed_job_takes_over
             a_former_name_gives_way_until_a_rollback
+            what_comes_back_in_a_rename_goes_with_its_job
         }
         upkeep {
             pruning_keeps_the_newest
+            a_finish_item_outlives_the_record_of_its_run
             pruning_is_bounded
             jobs_that_keep_too_much_are_pruned_alike
             tokens_grow_whatever_the_clock_says

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use jobs_core::{
     Append, Body, BoxError, Complete, Effect, End, Failure, Millis, PutCell, Requeue, RunId, SessionId,
-    Settle, Settlement, Want, cut, requeued_chunks,
+    Settle, Settlement, Want, requeued_chunks,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -43,11 +43,9 @@ struct SentFailure {
     json: String,
 }
 
-fn failure(failure: &Failure) -> Made<SentFailure> {
-    let mut kept = failure.clone();
-    kept.cut();
-    let (kind, json) = (name_of(&kept.kind)?, serde_json::to_string(&kept)?);
-    Ok(SentFailure { kind, json, message: kept.message })
+fn failure(failure: Failure) -> Made<SentFailure> {
+    let (kind, json) = (name_of(&failure.kind)?, serde_json::to_string(&failure)?);
+    Ok(SentFailure { kind, json, message: failure.message })
 }
 
 /// How an attempt ended.
@@ -66,21 +64,19 @@ enum SentEnd {
 }
 
 fn end(end: &End) -> Made<SentEnd> {
+    let mut end = end.clone();
+    end.cut();
     Ok(match end {
         End::Done(_) => SentEnd::Done,
         End::Retry { at, wait, failure: why } => {
-            SentEnd::Retry { at: millis(*at), wait: whole_millis(*wait), failure: failure(why)? }
+            SentEnd::Retry { at: millis(at), wait: whole_millis(wait), failure: failure(*why)? }
         }
-        End::Snooze { at, wait } => SentEnd::Snooze { at: millis(*at), wait: whole_millis(*wait) },
-        End::Dead(why) => SentEnd::Dead { failure: failure(why)? },
+        End::Snooze { at, wait } => SentEnd::Snooze { at: millis(at), wait: whole_millis(wait) },
+        End::Dead(why) => SentEnd::Dead { failure: failure(*why)? },
         End::Discarded(_) => SentEnd::Discarded,
         End::Cancelled => SentEnd::Cancelled,
         End::Expired => SentEnd::Expired,
-        End::Undecodable(message) => {
-            let mut message = message.clone();
-            cut(&mut message);
-            SentEnd::Undecodable { message }
-        }
+        End::Undecodable(message) => SentEnd::Undecodable { message },
         End::Back => SentEnd::Back,
     })
 }

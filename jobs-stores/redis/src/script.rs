@@ -61,6 +61,7 @@ static CONSTANTS: LazyLock<BTreeMap<&str, String>> = LazyLock::new(|| {
         ("UNDECODABLE_AFTER", UNDECODABLE_AFTER.as_millis().to_string()),
         ("MAX_ATTEMPTS", DeadItem::MAX_ATTEMPTS.to_string()),
         ("MAX_GROUPS", ErrorGroup::MAX.to_string()),
+        ("OTHERS", format!("[[{}]]", ErrorGroup::OTHERS)),
         ("PAUSES", format!("[[{PAUSES}]]")),
         ("MISSED", json(Verdict::Missed)),
         ("SKIPPED", json(Verdict::Skipped(SkipReason::Overlap))),

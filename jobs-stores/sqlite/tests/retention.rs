@@ -63,21 +63,24 @@ async fn hour(store: &SqliteStore, n: u64, state: ScheduleState) -> ScheduleStat
     assert!(store.beat(beat).await.unwrap().value.alive);
     let fires = ticks(&state);
     let last = fires.last().map(|fire| fire.cause.clone());
-    let want = Want { slots: HOUR, jobs: Vec::new() };
-    let fired = store.fire(Some(SESSION), fires, want).await.unwrap().value;
-    let (mut runs, mut leases) = (Vec::new(), Vec::new());
-    for firing in fired {
-        let Firing::Fired { run, lease } = firing else { panic!("{firing:?}") };
-        runs.push(run);
-        leases.extend(lease);
-    }
-    let settlements = leases.iter().map(done).collect();
-    let settle =
-        Settle { session: SESSION, lane: 0, n, settlements, effects: Vec::new(), want: Want::default() };
-    store.settle(settle).await.unwrap();
-    let completing = runs.iter().map(|run| Complete { run: *run, finish: false }).collect();
-    for completion in store.complete(completing).await.unwrap().value {
-        assert!(matches!(completion, Completion::Completed(_)), "{completion:?}");
+    // One call grants a thousand leases at most.
+    for (part, fires) in fires.chunks(900).enumerate() {
+        let want = Want { slots: HOUR, jobs: Vec::new() };
+        let fired = store.fire(Some(SESSION), fires.to_vec(), want).await.unwrap().value;
+        let (mut runs, mut leases) = (Vec::new(), Vec::new());
+        for firing in fired {
+            let Firing::Fired { run, lease } = firing else { panic!("{firing:?}") };
+            runs.push(run);
+            leases.extend(lease);
+        }
+        let (settlements, effects) = (leases.iter().map(done).collect(), Vec::new());
+        let n = n * 10 + part as u64;
+        let settle = Settle { session: SESSION, lane: 0, n, settlements, effects, want: Want::default() };
+        store.settle(settle).await.unwrap();
+        let completing = runs.iter().map(|run| Complete { run: *run, finish: false }).collect();
+        for completion in store.complete(completing).await.unwrap().value {
+            assert!(matches!(completion, Completion::Completed(_)), "{completion:?}");
+        }
     }
     while store.prune(1_000).await.unwrap().value.more {}
     let Some(Cause::Tick { tick, .. }) = last else { panic!("an hour has ticks") };

@@ -201,13 +201,17 @@ impl Backend {
         }
     }
 
-    /// The longest script since the server was started, in milliseconds; `None` of another store.
+    /// The longest script since the server was started, in milliseconds; `None` of another store, and of a server that was
+    /// killed and has another one in its place.
     ///
     /// # Errors
     /// If the server does not answer.
     pub fn longest_script(&self) -> io::Result<Option<u64>> {
         let Self::Redis(server) = self else { return Ok(None) };
-        let said = server.says("LATENCY LATEST")?;
+        let said = match server.says("LATENCY LATEST") {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return Ok(None),
+            said => said?,
+        };
         // Of each kind of event: its name, when it last happened, and how long it took then and at most.
         let mut lines = said.lines().skip_while(|line| *line != "command");
         let longest = lines.nth(3).and_then(|line| line.strip_prefix(':')?.parse().ok());

@@ -25,6 +25,26 @@ pub(super) fn dead_items_are_listed_newest_first(bench: &mut Bench<'_>) -> Check
     Ok(())
 }
 
+pub(super) fn the_end_of_a_query_forgets_no_attempt_of_an_item(bench: &mut Bench<'_>) -> Check {
+    bench.attach(A, &[link(FAN)])?;
+    let fire = bench.by_hand(FAN);
+    let (_, fill) = bench.fired_and_leased(A, fire)?;
+    bench.append(fill.token, 0, 7..8, Some(Some(b"1")), false)?;
+    let item = bench.lease_one(A)?;
+    bench.settle(A, &item, End::retry(bench.now, bench.now, failure("first", bench.now)))?;
+    let item = bench.lease_one(A)?;
+    bench.settle(A, &fill, End::retry(bench.now, bench.now, failure("of the query", bench.now)))?;
+    let fill = bench.lease_one(A)?;
+    ensure_eq!(fill.chunk.header.attempt, 1, "the query is tried again");
+    bench.settle(A, &fill, End::Dead(failure("of the query", bench.now)))?;
+    bench.settle(A, &item, End::Dead(failure("second", bench.now)))?;
+    let dead = bench.dead()?;
+    let said: Vec<_> =
+        dead.iter().flat_map(|item| item.attempts.iter().map(|failure| failure.message.clone())).collect();
+    ensure_eq!(said, ["first", "second"], "an item keeps its own attempts, whatever becomes of its query");
+    Ok(())
+}
+
 /// Items 0..n of a run, all dead, in the order in which they died: the last one first.
 fn buried(bench: &mut Bench<'_>, n: u32) -> Check<Vec<ItemId>> {
     let (run, lease) = leased(bench, u64::from(n))?;

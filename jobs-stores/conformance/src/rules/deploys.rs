@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use jobs_core::{Declaration, End, Firing, IfBusy, Link, Millis, ScheduleState, SessionId, Verdict};
+use jobs_core::{Attach, Declaration, End, Firing, IfBusy, Link, Millis, ScheduleState, SessionId, Verdict};
 
 use super::ticks::stands;
 use crate::{
-    bench::{A, B, Bench, C, DECLARED, FAN, MINUTE, declared, link, state_of, tick},
+    bench::{A, B, Bench, C, DECLARED, FAN, MINUTE, all_numbers, attach, declared, link, state_of, tick},
     violation::Check,
 };
 
@@ -172,5 +172,23 @@ pub(super) fn a_former_name_gives_way_until_a_rollback(bench: &mut Bench<'_>) ->
     ensure_eq!(state_of(&attached, NEW)?.cursor, taken, "the new name keeps what it took over");
     let another = state_of(&attached, FAN)?;
     ensure!(another.cursor > taken, "the other job is new: it starts at {}", another.cursor);
+    Ok(())
+}
+
+pub(super) fn what_comes_back_in_a_rename_goes_with_its_job(bench: &mut Bench<'_>) -> Check {
+    const NEW: &str = "suite.renamed";
+    bench.attach(A, &[link(FAN)])?;
+    let run = bench.filled(A, FAN, 2)?;
+    ensure_eq!(all_numbers(&bench.lease_of(A, FAN, 2)?), [0, 1], "what is ready is leased");
+    // The new build starts on the machine of the old one, whose process is gone.
+    let renames = Link { was: Some(FAN.into()), ..link(NEW) };
+    let attached = bench.attach_with(Attach { gone: vec![A], ..attach(B, &[renames]) })?;
+    ensure_eq!(attached.reaped.items, 2, "what the old process held comes back");
+    for _ in 0..2 {
+        let lease = bench.lease_one(B)?;
+        ensure_eq!(&*lease.chunk.header.job, NEW, "it is an item of the renamed job");
+        bench.settle(B, &lease, End::Done(None))?;
+    }
+    ensure_eq!(bench.completed(run)?.counts.ok, 2, "nothing of the run is lost");
     Ok(())
 }

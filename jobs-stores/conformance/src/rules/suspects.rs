@@ -1,10 +1,10 @@
 //! Items that a node held when it died.
 
-use jobs_core::{End, FailureKind, SessionId};
+use jobs_core::{End, FailureKind, JobWant, SessionId, Stage, Want};
 
 use super::{sessions::silence, settling::leased};
 use crate::{
-    bench::{B, Bench, C, FAN, all_numbers, failure, link},
+    bench::{A, B, Bench, C, FAN, all_numbers, failure, link},
     violation::Check,
 };
 
@@ -80,5 +80,24 @@ pub(super) fn a_settled_attempt_ends_the_suspicion(bench: &mut Bench<'_>) -> Che
     bench.settle(B, &lease, End::retry(bench.now, bench.now, failure("no", bench.now)))?;
     let lease = bench.lease_one(B)?;
     ensure!(!lease.chunk.header.suspect, "who has failed in an orderly way is no suspect any more");
+    Ok(())
+}
+
+pub(super) fn a_suspect_query_needs_no_slot_of_its_job(bench: &mut Bench<'_>) -> Check {
+    let narrow = jobs_core::Link { concurrency: 1, ..link(FAN) };
+    bench.attach(A, std::slice::from_ref(&narrow))?;
+    bench.attach(B, &[narrow])?;
+    let fire = bench.by_hand(FAN);
+    let (run, _) = bench.fired_and_leased(A, fire)?;
+    silence(bench, &[B])?;
+    bench.filled(B, FAN, 2)?;
+    let item = bench.lease_one(B)?;
+    ensure_eq!(item.chunk.header.stage, Stage::Work, "an item is in flight");
+    bench.reap(B)?;
+    let jobs = vec![JobWant { job: FAN.into(), slots: 0, per_slot: 1 }];
+    let settled = bench.settle_with(B, Vec::new(), Vec::new(), Want { slots: 9, jobs })?;
+    let leased: Vec<_> =
+        settled.leases.iter().map(|lease| (lease.chunk.header.run(), lease.chunk.header.stage)).collect();
+    ensure_eq!(leased, [(Some(run), Stage::Fill)], "a query waits for no slot of its job, a suspect neither");
     Ok(())
 }

@@ -225,3 +225,21 @@ pub(super) fn namespaces_share_nothing(bench: &mut Bench<'_>) -> Check {
     ensure_eq!(bench.runs()?.len(), 1, "a run of another namespace is not listed");
     Ok(())
 }
+
+pub(super) fn a_finish_item_outlives_the_record_of_its_run(bench: &mut Bench<'_>) -> Check {
+    bench.attach(A, &[Link { keep_runs: 1, ..link(FAN) }])?;
+    let mut runs = Vec::new();
+    for _ in 0..2 {
+        let run = bench.filled(A, FAN, 1)?;
+        let lease = bench.lease_one(A)?;
+        bench.settle(A, &lease, End::Done(None))?;
+        bench.complete(run, true)?;
+        runs.push(run);
+    }
+    bench.ask(|store| store.prune(100))?;
+    let kept: Vec<_> = bench.runs()?.iter().map(|run| run.id).collect();
+    ensure_eq!(kept, [runs[1]], "the older run is pruned");
+    let finish: Vec<_> = bench.lease(A, 9)?.iter().filter_map(|lease| lease.chunk.header.run()).collect();
+    ensure_eq!(finish, runs, "what follows the end of a run is leased, whether or not its record is kept");
+    Ok(())
+}

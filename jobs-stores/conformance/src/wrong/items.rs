@@ -155,6 +155,18 @@ pub(super) const LIES: &[Lie] = &[
             }
         },
     ),
+    Lie::answers(
+        "the_end_of_a_query_forgets_no_attempt_of_an_item",
+        "keeps the last attempt of an item alone",
+        |_, answer, _| {
+            if let Answer::Dead(dead) = answer {
+                for item in dead {
+                    let before = item.attempts.len().saturating_sub(1);
+                    item.attempts.drain(..before);
+                }
+            }
+        },
+    ),
     Lie::answers("dead_items_are_listed_newest_first", "lists dead items by their ids", |_, answer, _| {
         if let Answer::Dead(dead) = answer {
             dead.sort_by_key(|item| std::cmp::Reverse(item.id));

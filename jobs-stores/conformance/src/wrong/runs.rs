@@ -69,6 +69,33 @@ pub(super) const LIES: &[Lie] = &[
             }
         },
     ),
+    Lie::answers(
+        "a_finish_item_outlives_the_record_of_its_run",
+        "drops a finish item with its run",
+        |_, answer, _| {
+            if let Answer::Settle(settled) = answer {
+                settled.leases.retain(|lease| lease.chunk.header.stage != Stage::Finish);
+            }
+        },
+    ),
+    Lie::answers(
+        "a_suspect_query_needs_no_slot_of_its_job",
+        "lets a query that is a suspect wait for its job",
+        |_, answer, _| {
+            if let Answer::Settle(settled) = answer {
+                settled.leases.retain(|lease| !lease.chunk.header.suspect);
+            }
+        },
+    ),
+    Lie::answers(
+        "what_comes_back_in_a_rename_goes_with_its_job",
+        "loses what comes back while its job is renamed",
+        |_, answer, _| {
+            if let Answer::Settle(settled) = answer {
+                settled.leases.retain(|lease| !lease.chunk.header.suspect);
+            }
+        },
+    ),
     Lie::answers("a_run_that_may_be_over_is_told", "does not tell whose last item ended", |_, answer, _| {
         if let Answer::Settle(settled) = answer {
             settled.ended.clear();

@@ -1,7 +1,8 @@
 -- Leases what a session wants: highest priority first, then earliest due, in turns between jobs that tie. Lines of jobs that are
 -- not linked here, paused or full are passed over; when many are, the lines of each linked job are looked at instead.
 -- `held`: limited jobs whose rows are held. `wants`: `slots` of the process, of the jobs named in `jobs` their `job_slots` and
--- `per_slot`, and the `leases` that one step may grant.
+-- `per_slot`, and the `leases` that one step may grant. Says so if others had in hand what it could have had: they may leave
+-- some of it, and nobody is told of that.
 CREATE FUNCTION grant_2(of_ns integer, of_session bigint, wants jsonb, build text, patterns text[], newest smallint,
                          held bigint[], clock bigint) RETURNS SETOF fact_2 LANGUAGE plpgsql AS $$
 DECLARE
@@ -43,6 +44,7 @@ DECLARE
     before_begun bigint;
     got integer;
     leased record;
+    contended boolean := false;
 BEGIN
     IF slots <= 0 THEN
         RETURN;
@@ -121,7 +123,10 @@ BEGIN
             IF most > 0 AND head.stage = 1 AND (one.exclusive OR one.most_at_once IS NOT NULL) THEN
                 IF one.job <> ALL (held) THEN
                     PERFORM FROM job WHERE id = one.job FOR NO KEY UPDATE SKIP LOCKED;
-                    CONTINUE WHEN NOT FOUND;
+                    IF NOT FOUND THEN
+                        contended := true;
+                        CONTINUE;
+                    END IF;
                     held := held || one.job;
                 END IF;
                 SELECT coalesce(sum(open), 0), coalesce(sum(open) FILTER (WHERE NOT tracked), 0) INTO all_in_flight, of_runs
@@ -142,6 +147,8 @@ BEGIN
                 left_leases := left_leases - 1;
                 got := got + leased.items;
             END LOOP;
+            contended := contended OR (got = 0 AND NOT EXISTS (
+                SELECT FROM run WHERE run.id = head.number AND is_cancelled AND finished IS NULL));
             IF got > 0 THEN
                 granted := true;
                 in_vain := 0;
@@ -170,6 +177,9 @@ BEGIN
             page := 300;
         END IF;
     END LOOP;
+    IF contended THEN
+        RETURN NEXT ROW('contended', 'true', NULL, NULL)::fact_2;
+    END IF;
 END $$;
 
 -- Lines in the order in which they are leased from, with what a session says of their jobs: those after that one, or of each
@@ -349,6 +359,7 @@ DECLARE
     over bigint[] := longs_2(coalesce(doc -> 'over', '[]'));
     tokens bigint[] := '{}';
     held bigint[] := '{}';
+    contended boolean := false;
     due bigint;
 BEGIN
     IF wants IS NOT NULL THEN
@@ -363,11 +374,18 @@ BEGIN
     END LOOP;
     IF wants IS NOT NULL THEN
         FOR fact IN SELECT * FROM grant_2(of_ns, of_session, wants, build, patterns, newest, held, clock) LOOP
-            RETURN NEXT fact;
-            tokens := tokens || (fact.doc::json ->> 'token')::bigint;
+            IF fact.kind = 'contended' THEN
+                contended := true;
+            ELSE
+                RETURN NEXT fact;
+                tokens := tokens || (fact.doc::json ->> 'token')::bigint;
+            END IF;
         END LOOP;
     END IF;
     due := CASE WHEN cardinality(tokens) >= (wants ->> 'leases')::integer THEN clock ELSE next_due_2(of_ns, of_session) END;
+    IF contended THEN
+        due := least(due, clock + 10);
+    END IF;
     RETURN NEXT ROW('next_due', due::text, NULL, NULL)::fact_2;
     INSERT INTO lane (session, lane, n, answer) VALUES (of_session, of_lane, of_n, json_build_object(
             'leases', to_json(tokens), 'lost', lost, 'ended', to_json(over), 'next_due', due))

@@ -15,9 +15,9 @@ local function is_of_run(chunk)
     return chunk.number == run.id and not chunk.tracked
 end
 
--- Tells a chunk of the run: of its items at most as many as are asked for.
+-- Tells a chunk of the run: of its items at most as many as are asked for, and all where some are settled.
 local function tell(chunk, state_of_them, more)
-    local shown = part_of(chunk, 0, math.min(chunk.count, ask.limit))
+    local shown = part_of(chunk, 0, more.settled and chunk.count or math.min(chunk.count, ask.limit))
     local bytes = payload(shown)
     if shown.body and not bytes then
         return

@@ -160,22 +160,28 @@ local function forget_runs(job, ids)
     call('UNLINK', unpack(keys))
 end
 
--- Counts failed attempts that say the same. Those that fit in no group are counted in the last. The groups are written
--- once, at the end of the step.
+-- Counts failed attempts that say the same. Messages beyond those that are told apart are counted in one group for each
+-- kind. The groups are written once, at the end of the step.
 local function count_errors(run, item, n, failure)
     run.groups = run.groups or (run.errors and unpacked(run.errors)) or {}
-    local groups, group = run.groups, nil
+    local groups, told_apart, group, others = run.groups, 0, nil, nil
     for _, other in ipairs(groups) do
+        if other.message ~= OTHERS then
+            told_apart = told_apart + 1
+        elseif other.kind == failure.kind then
+            others = other
+        end
         if other.kind == failure.kind and other.message == failure.message then
             group = other
             break
         end
     end
-    if not group and #groups < MAX_GROUPS then
-        group = { kind = failure.kind, message = failure.message, count = 0, sample = item }
+    group = group or (told_apart >= MAX_GROUPS and others or nil)
+    if not group then
+        local message = told_apart < MAX_GROUPS and failure.message or OTHERS
+        group = { kind = failure.kind, message = message, count = 0, sample = item }
         groups[#groups + 1] = group
     end
-    group = group or groups[MAX_GROUPS]
     group.count = group.count + n
     run.counted = true
 end
