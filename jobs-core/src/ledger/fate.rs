@@ -15,7 +15,8 @@ pub enum Fate {
     },
     /// They are dead: kept with their failed attempts.
     Dead,
-    /// They have ended. If attempts of them may have failed before, those are forgotten.
+    /// They have ended. If attempts of them may have failed before, those are forgotten, and otherwise nothing is: a query has
+    /// the number of the first item that it found.
     Ended {
         /// Whether attempts may have failed before.
         failed_before: bool,

@@ -101,9 +101,10 @@ impl State {
         match fate {
             Fate::Stored { header, .. } => self.waiting.push(Chunk { header: *header, body }),
             Fate::Dead => self.keep_dead(&Chunk { header, body }, now),
-            Fate::Ended { .. } => (0..n).for_each(|index| {
+            Fate::Ended { failed_before: true } => (0..n).for_each(|index| {
                 self.failures.remove(&header.item(index));
             }),
+            Fate::Ended { failed_before: false } => {}
         }
     }
 

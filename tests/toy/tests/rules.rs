@@ -12,6 +12,7 @@ use toy::Toy;
 const LEFT_OUT: &[&str] = &[
     "a_renamed_job_takes_over",
     "a_former_name_gives_way_until_a_rollback",
+    "what_comes_back_in_a_rename_goes_with_its_job",
     "pruning_is_bounded",
     "jobs_that_keep_too_much_are_pruned_alike",
     "what_is_due_at_once_becomes_ready_step_by_step",

@@ -228,13 +228,11 @@ pub(super) fn namespaces_share_nothing(bench: &mut Bench<'_>) -> Check {
 
 pub(super) fn a_finish_item_outlives_the_record_of_its_run(bench: &mut Bench<'_>) -> Check {
     bench.attach(A, &[Link { keep_runs: 1, ..link(FAN) }])?;
-    let mut runs = Vec::new();
-    for _ in 0..2 {
-        let run = bench.filled(A, FAN, 1)?;
+    let runs = [bench.filled(A, FAN, 1)?, bench.filled(A, FAN, 1)?];
+    for run in runs {
         let lease = bench.lease_one(A)?;
         bench.settle(A, &lease, End::Done(None))?;
         bench.complete(run, true)?;
-        runs.push(run);
     }
     bench.ask(|store| store.prune(100))?;
     let kept: Vec<_> = bench.runs()?.iter().map(|run| run.id).collect();
