@@ -1,6 +1,6 @@
 //! How a place comes to hold everything that a store keeps.
 //!
-//! The story is told in the twenty minutes before [`END`](crate::kept::END). Who lives on when it ends: [`FIRST`], which
+//! The story is told in the twenty minutes before [`END`]. Who lives on when it ends: [`FIRST`], which
 //! holds much, [`RENAMER`] and [`REAPER`]. [`DEAD`] has died a moment before, and nobody has noticed.
 
 pub mod beside;
