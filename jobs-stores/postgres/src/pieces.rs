@@ -80,7 +80,7 @@ pub(crate) struct PieceRow {
     /// The queue that it was taken out of, where that is to be set right.
     #[serde(default)]
     pub(crate) line: Option<i64>,
-    /// The run.
+    /// The run, or the item's own number if it was enqueued one by one.
     #[serde(default)]
     pub(crate) number: i64,
     pub(crate) start: i64,
@@ -92,7 +92,7 @@ pub(crate) struct PieceRow {
     /// When it is due, of what waits for its time.
     #[serde(default)]
     pub(crate) due: Option<i64>,
-    /// Whether its run was cancelled, of what waits for its time.
+    /// Whether its run was cancelled: of leases, and of what waits for its time.
     #[serde(default, rename = "cancelled")]
     pub(crate) is_cancelled: Option<bool>,
 }
@@ -103,7 +103,7 @@ impl PieceRow {
         self.header.as_ref().or(self.of_body.as_ref())
     }
 
-    /// The piece; `None` if this version cannot read its header.
+    /// The piece; `None` if this version cannot read its header, or if its body was deleted.
     pub(crate) fn piece(&self) -> Option<Piece> {
         let mut header: Header = readable(self.text()?)?;
         // The job may have another name by now.

@@ -43,8 +43,8 @@ enum Grant {
     Unreadable,
 }
 
-/// So many heads of jobs that the session does not link are passed over, and as many as it has links. Then only those of
-/// jobs that it links are looked for, which costs as much as there are links.
+/// So many heads of jobs that the session does not link are passed over, or as many as it has links, if these are more. Then
+/// only those of jobs that it links are looked for, which costs as much as there are links.
 const STRANGERS: i64 = 16;
 
 const AFTER: &str = "SELECT line, job, kind, builds, rank, number, turn FROM head
@@ -172,7 +172,7 @@ impl Step<'_> {
         Ok(None)
     }
 
-    /// Leases the first item of a run that was just made, if there is room and nothing of the job is before it.
+    /// Leases the first item of a run that was just made, if there is room and nothing of its kind is before it.
     pub(crate) fn grant_first(
         &mut self,
         job: i64,
@@ -205,7 +205,6 @@ impl Step<'_> {
         pauses: &Pauses,
         room: &mut Room<'_>,
     ) -> Done<Grant> {
-        // As a rule nothing is paused, and all that stands in a line is for everybody.
         if head.key.excludes(&session.state.node.build) {
             return Ok(Grant::Nothing);
         }

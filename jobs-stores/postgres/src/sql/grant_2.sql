@@ -1,8 +1,9 @@
 -- Leases what a session wants: highest priority first, then earliest due, in turns between jobs that tie. Lines of jobs that are
 -- not linked here, paused or full are passed over; when many are, the lines of each linked job are looked at instead.
 -- `held`: limited jobs whose rows are held. `wants`: `slots` of the process, of the jobs named in `jobs` their `job_slots` and
--- `per_slot`, and the `leases` that one step may grant. Says so if others had in hand what it could have had: they may leave
--- some of it, and nobody is told of that.
+-- `per_slot`, and the `leases` that one step may grant. Reports `contended` if other transactions had locked what it could
+-- have leased: they may leave some of it, and nobody is told of that. What is decided here must agree with `Room` and `share`
+-- of `jobs_core::ledger`; the differential test compares them.
 CREATE FUNCTION grant_2(of_ns integer, of_session bigint, wants jsonb, build text, patterns text[], newest smallint,
                          held bigint[], clock bigint) RETURNS SETOF fact_2 LANGUAGE plpgsql AS $$
 DECLARE
@@ -87,12 +88,12 @@ BEGIN
                                          ELSE greatest(wanted_per[wi], 1) END;
                 taken := taken || 0::bigint;
             END IF;
-            SELECT r.rank, r.number, r.stage, r.tracked, r.suspect INTO head FROM ready AS r WHERE r.line = one.id
+            SELECT r.rank, r.number, r.format, r.stage, r.tracked, r.suspect INTO head FROM ready AS r WHERE r.line = one.id
                 AND (r.rank, r.number, r.start) >= (one.rank, one.number, coalesce(one.start, 0))
                 ORDER BY r.rank, r.number, r.start, r.id LIMIT 1;
             found_head := FOUND;
             IF NOT found_head AND one.start IS NOT NULL THEN
-                SELECT r.rank, r.number, r.stage, r.tracked, r.suspect INTO head FROM ready AS r WHERE r.line = one.id
+                SELECT r.rank, r.number, r.format, r.stage, r.tracked, r.suspect INTO head FROM ready AS r WHERE r.line = one.id
                     ORDER BY r.rank, r.number, r.start, r.id LIMIT 1;
                 found_head := FOUND;
             END IF;
@@ -105,6 +106,8 @@ BEGIN
                 SELECT NULL::bigint AS id INTO passed;
                 CONTINUE looks;
             END IF;
+            -- A newer version stored it, and leases it.
+            CONTINUE WHEN head.format > newest;
             alone := head.stage <> 1 OR head.suspect;
             IF head.stage <> 1 THEN
                 most := least(slots, 1);
@@ -183,7 +186,7 @@ BEGIN
 END $$;
 
 -- Lines in the order in which they are leased from, with what a session says of their jobs: those after that one, or of each
--- job that it links the first.
+-- job that it links the first eight.
 CREATE FUNCTION lines_in_order_2(of_ns integer, of_session bigint, by_job boolean, at_rank bigint, at_turn bigint, at_job bigint,
                                  at_number bigint, at_id bigint, at_most integer)
     RETURNS TABLE (id bigint, job bigint, kind smallint, builds text, rank bigint, turn bigint, number bigint, start bigint,
@@ -222,7 +225,7 @@ DECLARE
     taken integer;
     wanted integer := most;
     of_runs bigint[] := '{}';
-    cancelled bigint[] := '{}';
+    left_over bigint[] := '{}';
     in_vain integer := 0;
 BEGIN
     SELECT * INTO stands FROM line WHERE id = of_line;
@@ -253,8 +256,8 @@ BEGIN
         -- What is left of a cancelled run is nobody's: it is ended little by little.
         IF NOT head.tracked
             AND EXISTS (SELECT FROM run WHERE run.id = head.number AND is_cancelled AND finished IS NULL) THEN
-            IF head.number <> ALL (cancelled) THEN
-                cancelled := cancelled || head.number;
+            IF head.number <> ALL (left_over) THEN
+                left_over := left_over || head.number;
             END IF;
             in_vain := in_vain + 1;
             EXIT WHEN stands.run = head.number OR in_vain >= 100;
@@ -286,11 +289,11 @@ BEGIN
         UPDATE run SET begun = true WHERE id = ANY (ARRAY(
             SELECT id FROM run WHERE id = ANY (of_runs) AND NOT begun ORDER BY id FOR NO KEY UPDATE SKIP LOCKED));
     END IF;
-    IF cardinality(cancelled) > 0 THEN
+    IF cardinality(left_over) > 0 THEN
         -- It may have been stored when the cancel had looked already.
         exhausted := false;
         UPDATE run SET sweep = true WHERE id = ANY (ARRAY(
-            SELECT id FROM run WHERE id = ANY (cancelled) AND NOT sweep ORDER BY id FOR NO KEY UPDATE SKIP LOCKED));
+            SELECT id FROM run WHERE id = ANY (left_over) AND NOT sweep ORDER BY id FOR NO KEY UPDATE SKIP LOCKED));
     END IF;
     -- Where the first chunk stands is noted now and then, so that nobody has to walk over those that are gone.
     IF exhausted OR (wanted < most AND token % 16 = 0) THEN

@@ -77,7 +77,8 @@ BEGIN
     END IF;
 END $$;
 
--- All that belongs to a job goes to another one, and the job with it. The namespace is held alone. `ticks`: its verdicts too.
+-- Moves all that belongs to `of_job` to `to_job`, and deletes `of_job`. The namespace is held alone. `with_ticks`: its verdicts
+-- take the place of the other's.
 CREATE FUNCTION move_2(of_ns integer, of_job bigint, to_job bigint, with_ticks boolean) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     one record;
@@ -97,7 +98,7 @@ BEGIN
             UPDATE line SET job = to_job WHERE id = one.id;
         END IF;
     END LOOP;
-    -- One that is new has no row yet, and nothing to give.
+    -- If the old job has no row, nothing is added.
     UPDATE job SET finished = job.finished + was.finished,
             ticks = CASE WHEN with_ticks THEN was.ticks ELSE job.ticks END
         FROM job AS was WHERE job.id = to_job AND was.id = of_job;

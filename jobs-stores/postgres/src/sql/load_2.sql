@@ -1,5 +1,6 @@
 -- What an operation needs to know, each in one call, so that a statement asks for all of it together. Each row is a fact: its
--- kind, what it says as JSON, and bytes. Locks are taken in one order by all: sessions, leases, jobs, runs, lines, each by id.
+-- kind, what it says as JSON, and bytes. Locks are taken in one order as far as the data allow: sessions, leases, jobs, runs,
+-- lines, each by id. Where two still wait for one another, the server ends one of them, and it is tried again.
 CREATE TYPE fact_2 AS (kind text, doc text, items bytea, cursor bytea);
 
 -- A session, held: so that it does not go meanwhile and leave behind what is given to it, or alone.

@@ -31,6 +31,6 @@ ALTER TABLE link
     ADD COLUMN most integer GENERATED ALWAYS AS (link_number_2(link, 'global_concurrency')) STORED,
     ADD COLUMN exclusive boolean GENERATED ALWAYS AS (link_exclusive_2(link)) STORED;
 
--- Which of these patterns of pauses covers a job.
+-- Whether one of these patterns of pauses covers a job.
 CREATE FUNCTION paused_2(name text, patterns text[]) RETURNS boolean IMMUTABLE LANGUAGE sql AS
     $$ SELECT patterns && ARRAY[name, split_part(name, '.', 1) || '.*', '*'] $$;

@@ -1,5 +1,5 @@
 -- A page of the items of a run that have not ended, and where the next page begins: of those in flight, of those that
--- are ready, of those that wait for their time. `at` says what comes next: a kind, the place in it, and a mark there.
+-- are ready, of those that wait for their time. `place` says which of the places to look at comes next, and `at` where in it.
 
 -- So many chunks are looked at for one page.
 local LOOKED_AT = 250

@@ -1,6 +1,6 @@
 -- Leasing: which ready items a session gets.
 
--- The room of a session in one call, as `jobs_core::Room` keeps it.
+-- The room of a session in one call, as `jobs_core::ledger::Room` keeps it.
 local room = { slots = ask.want and ask.want.slots or 0, begun = 0, jobs = {}, wanted = {} }
 for _, wanted in ipairs(ask.want and ask.want.jobs or {}) do
     room.wanted[wanted.job] = wanted
@@ -137,7 +137,7 @@ local function lose(line, chunk, back)
 end
 
 -- Leases from the front of a line: all that may be had of its first chunk. With `only`, of that run. Returns the lease, and
--- how many lines that were passed over before stand behind it now; or nothing, and what became of it.
+-- the lines that were moved behind those that tie; or nothing, and what became of it.
 local function grant_from(line, session, only)
     local name = name_of(line.job)
     local link = link_of(session.id, name)
