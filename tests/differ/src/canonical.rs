@@ -3,8 +3,8 @@
 use jobs_conformance::call::Answer;
 use jobs_core::{
     Ahead, Attached, Body, Cell, Chunk, Completion, DeadItem, Failure, Firing, Header, ItemInfo, ItemState,
-    JobRecord, Lease, Millis, Passing, Reaped, RunId, RunReport, ScheduleState, SessionRecord, Settled,
-    Stage, TickInfo, Undecodable,
+    JobRecord, Lease, Millis, Passing, Pruned, Reaped, RunId, RunReport, ScheduleState, SessionRecord,
+    Settled, Stage, TickInfo, Undecodable,
 };
 use serde_json::Value;
 
@@ -32,6 +32,8 @@ pub fn canonical(names: &mut Names, answer: Answer) -> Answer {
             Answer::Requeue(requeued)
         }
         Answer::Reap(reaped) => Answer::Reap(to.reaped(reaped)),
+        // What was dropped in one piece is deleted behind the caller's back, so whether there is more depends on the machine.
+        Answer::Prune(pruned) => Answer::Prune(Pruned { more: false, ..pruned }),
         Answer::Completable(runs) => Answer::Completable(runs.into_iter().map(|run| to.0.run(run)).collect()),
         Answer::Get(cell) => Answer::Get(cell.map(|cell| to.cell(cell))),
         Answer::List(cells) => {
@@ -48,11 +50,7 @@ pub fn canonical(names: &mut Names, answer: Answer) -> Answer {
         }
         Answer::Ticks(ticks) => Answer::Ticks(ticks.into_iter().map(|tick| to.tick(tick)).collect()),
         Answer::Dead(dead) => Answer::Dead(dead.into_iter().map(|item| to.dead(item)).collect()),
-        same @ (Answer::Detach(_)
-        | Answer::Append(_)
-        | Answer::Cancel(_)
-        | Answer::Discard(_)
-        | Answer::Prune(_)) => same,
+        same @ (Answer::Detach(_) | Answer::Append(_) | Answer::Cancel(_) | Answer::Discard(_)) => same,
     }
 }
 

@@ -229,9 +229,10 @@ pub(super) fn namespaces_share_nothing(bench: &mut Bench<'_>) -> Check {
 pub(super) fn a_finish_item_outlives_the_record_of_its_run(bench: &mut Bench<'_>) -> Check {
     bench.attach(A, &[Link { keep_runs: 1, ..link(FAN) }])?;
     let runs = [bench.filled(A, FAN, 1)?, bench.filled(A, FAN, 1)?];
-    for run in runs {
-        let lease = bench.lease_one(A)?;
+    for lease in bench.lease(A, 9)? {
         bench.settle(A, &lease, End::Done(None))?;
+    }
+    for run in runs {
         bench.complete(run, true)?;
     }
     bench.ask(|store| store.prune(100))?;

@@ -24,6 +24,8 @@ pub(super) async fn play(play: &Play<'_>) -> Result<Outcome> {
     let way = Proxy::start(stage.backend.port()?)?;
     way.delay(DELAY);
     stage.connect(&stage.backend.url_through(way.port())).await?;
+    // Suspects are leased one at a time, and each takes a way there and back: a few minutes, after some kills.
+    stage.be_patient(3);
     let mut all = stage.start_all(PROCESSES).await?;
     let faults = play.faults.min(if play.short { 3 } else { 50 });
     for _ in 0..faults {

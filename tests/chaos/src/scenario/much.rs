@@ -73,16 +73,12 @@ pub(super) async fn play(play: &Play<'_>) -> Result<Outcome> {
     let requeued = stage.client.requeue_dead(DeadFilter::new().job("chaos.revived")).await?;
     trouble(&mut stage, &mut all, play).await?;
 
-    let offset = i64::try_from(STEP.as_millis())?;
-    std::fs::write(offset_file(&stage.orders().logs), offset.to_string())?;
-    stage.order(|orders| orders.offset = offset);
-    super::server::hits(&mut stage, &all);
-    for process in &all {
-        process.signal(Signal::USR2)?;
-    }
+    step(&mut stage, &all, STEP)?;
     trouble(&mut stage, &mut all, play).await?;
 
     let cancelled = over(&stage, runs.cancelled).await?;
+    // What somebody tried to decode for the first time after the step is kept for a quarter of an hour from then.
+    step(&mut stage, &all, 2 * STEP)?;
     let undecodable = over(&stage, runs.undecodable).await?;
     let revived = revived(&stage, sizes.dead).await?;
     let left = pruned(&stage).await?;
@@ -190,6 +186,18 @@ async fn revived(stage: &Stage, items: u64) -> Result<u64> {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// From now on the store's clock is so much ahead of what it was at first.
+fn step(stage: &mut Stage, all: &[Process], ahead: Duration) -> Result {
+    let offset = i64::try_from(ahead.as_millis())?;
+    std::fs::write(offset_file(&stage.orders().logs), offset.to_string())?;
+    stage.order(|orders| orders.offset = offset);
+    super::server::hits(stage, all);
+    for process in all {
+        process.signal(Signal::USR2)?;
+    }
+    Ok(())
 }
 
 /// Waits until the dead items are gone that are kept for a second, and returns how many of the first are not.
