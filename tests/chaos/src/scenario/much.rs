@@ -189,7 +189,7 @@ async fn revived(stage: &Stage, items: u64) -> Result<u64> {
 }
 
 /// From now on the store's clock is so much ahead of what it was at first.
-fn step(stage: &mut Stage, all: &[Process], ahead: Duration) -> Result {
+fn step(stage: &mut Stage, all: &[Process], ahead: Duration) -> Result<()> {
     let offset = i64::try_from(ahead.as_millis())?;
     std::fs::write(offset_file(&stage.orders().logs), offset.to_string())?;
     stage.order(|orders| orders.offset = offset);
