@@ -70,18 +70,41 @@ pub(crate) async fn run(node: Arc<Node>) {
     }
 }
 
-async fn end(node: &Node, mut runs: Vec<(RunId, bool)>) {
+/// So often a call may go unanswered while the store answers others, before it is sent in parts.
+const TOO_OFTEN: u32 = 3;
+
+/// Ends some runs. A call that is refused, or that the store does not manage, is sent in halves; a single run that it
+/// does not take is left to the sweep, which asks for it again.
+async fn end(node: &Node, runs: Vec<(RunId, bool)>) {
+    let mut parts = vec![runs];
+    while let Some(runs) = parts.pop() {
+        parts.extend(end_part(node, runs).await);
+    }
+}
+
+/// Ends some runs in one call, and returns what is to be sent in parts instead.
+async fn end_part(node: &Node, mut runs: Vec<(RunId, bool)>) -> Vec<Vec<(RunId, bool)>> {
+    let mut failures = 0;
     let completions = loop {
         let complete = runs.iter().map(|(run, _)| Complete { run: *run, finish: false }).collect();
-        match node.ask_or_refusal(node.store.complete(complete)).await {
+        let refused = match node.ask_or_refusal(node.store.complete(complete)).await {
             Ok(Some(completions)) => break completions,
-            Ok(None) => runs.iter_mut().for_each(|(_, asked)| *asked = true),
-            // The sweep of every second asks for them again.
-            Err(Refusal(reason)) => {
-                let first = runs.first().map_or_else(String::new, |(run, _)| run.to_string());
-                let text = format_args!("the store refused to end run {first} and others: {reason}");
-                return jobs_core::notice::warn("refused", text);
+            Ok(None) => None,
+            Err(Refusal(reason)) => Some(reason),
+        };
+        failures += 1;
+        runs.iter_mut().for_each(|(_, asked)| *asked = true);
+        // While the heart beats, the store is there, and it is this call that it does not manage.
+        if refused.is_some() || (failures >= TOO_OFTEN && node.is_trusted()) {
+            if runs.len() > 1 {
+                let second = runs.split_off(runs.len() / 2);
+                return vec![second, runs];
             }
+            if let (Some(reason), Some((run, _))) = (refused, runs.first()) {
+                let text = format_args!("the store refused to end run {run}: {reason}");
+                jobs_core::notice::warn("refused", text);
+            }
+            return Vec::new();
         }
         node.env.sleep(node.env.about(Duration::from_millis(50))).await;
     };
@@ -93,4 +116,5 @@ async fn end(node: &Node, mut runs: Vec<(RunId, bool)>) {
             _ => {}
         }
     }
+    Vec::new()
 }

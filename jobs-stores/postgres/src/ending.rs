@@ -64,7 +64,7 @@ impl Step {
         let load = sql!(CANCEL, self.ns, vec![key(id)], key(id), most(STEP_RECORDS));
         let mut facts = self.load(load).await?;
         let Some(of) = self.run(id) else { return Ok(Cancellation::Unknown) };
-        let over = of.run.record.over.is_some() || (of.run.has_ended() && !of.sweep);
+        let over = of.run.record.over.is_some() || of.run.has_ended();
         if over {
             self.write().await?;
             return Ok(Cancellation::Over);
@@ -90,11 +90,12 @@ impl Step {
                 None => self.writes.shelve(&row),
             }
         }
-        let more = !facts.take("more").is_empty();
+        let (more, held) = (facts.has("more"), facts.has("held"));
         self.writes.restood.extend(stood);
         if let Some(of) = self.run(id) {
             of.changed = true;
-            of.sweep = more;
+            // What is held may come back by somebody who read the run before it was cancelled.
+            of.sweep = more || held;
         }
         Ok(more)
     }

@@ -188,6 +188,9 @@ impl Step {
     pub(crate) fn end(&mut self, job: i64, piece: Piece, cancelled: bool, end: End) -> Done<()> {
         let Piece { header, part } = piece;
         let before = header.clone();
+        // A run that is held is known better.
+        let of_held = before.run().and_then(|run| self.runs.get(&run));
+        let cancelled = cancelled || of_held.is_some_and(|of| of.run.is_cancelled());
         let (end, fate) = ledger::fate(header, end, cancelled, self.now);
         self.count(&before, &part, &end)?;
         match fate {

@@ -36,6 +36,9 @@ const REAP: &str = "
     UNION ALL SELECT * FROM swept_2($1, $4) UNION ALL SELECT * FROM future_2($1, $2, $4)
     UNION ALL SELECT * FROM lost_2($1, $2)";
 
+/// How many expired sessions `expired_2` gives at the most.
+const EXPIRED: usize = 100;
+
 /// A queue of items that some builds could not decode, with the builds that live.
 #[derive(Deserialize)]
 struct AsideRow {
@@ -133,7 +136,7 @@ impl Step {
         self.reap_expired(&mut facts, &mut reaped).await?;
         if let Some(swept) = facts.one::<u64>("swept") {
             let id = RunId::new(swept);
-            reaped.more |= self.cancel_waiting(id, &mut facts)?;
+            reaped.more |= self.cancel_waiting(id, &mut facts)? || facts.has("others");
         }
         self.set_right(&mut facts);
         self.bury_undecodable(&mut facts, &mut reaped)?;
@@ -159,7 +162,9 @@ impl Step {
         }
         let set_aside = unreadable.len();
         self.shelve(unreadable).await?;
-        for row in facts.read::<SessionRow>("expired") {
+        let expired: Vec<SessionRow> = facts.read("expired");
+        reaped.more |= expired.len() >= EXPIRED;
+        for row in expired {
             let session = row.session();
             let held = of_session.remove(&row.id).unwrap_or_default();
             let all = i64::try_from(held.len() + set_aside).unwrap_or(i64::MAX) >= row.leases;

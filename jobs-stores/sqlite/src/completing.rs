@@ -105,18 +105,23 @@ impl Step<'_> {
              ORDER BY start LIMIT ?2"
         );
         let touched = self.all(&sql, (run_key(id), limit(self.left + 1)), Stored::read)?;
-        let mut more = false;
+        let (mut more, mut ended) = (false, false);
         for stored in &touched {
             if !self.may_touch() {
-                more = true;
+                // Where all belongs to a newer version, there is nothing to go on with.
+                more = ended;
                 break;
             }
             match self.piece(stored)? {
                 Found::There(piece) => {
                     self.take(stored, stored.part.count)?;
                     self.end(stored.job, piece, End::Cancelled, over)?;
+                    ended = true;
                 }
-                Found::Missing => self.drop_chunk(stored)?,
+                Found::Missing => {
+                    self.drop_chunk(stored)?;
+                    ended = true;
+                }
                 Found::Unreadable => {}
             }
         }

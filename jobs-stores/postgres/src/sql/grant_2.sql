@@ -85,7 +85,7 @@ BEGIN
                 ji := cardinality(met);
                 of_slots := of_slots || coalesce(wanted_slots[wi], one.concurrency::bigint);
                 of_per := of_per || CASE WHEN wi IS NULL OR one.exclusive OR one.most_at_once IS NOT NULL THEN 1
-                                         ELSE greatest(wanted_per[wi], 1) END;
+                                         ELSE least(greatest(wanted_per[wi], 1), 1000000) END;
                 taken := taken || 0::bigint;
             END IF;
             SELECT r.rank, r.number, r.format, r.stage, r.tracked, r.suspect INTO head FROM ready AS r WHERE r.line = one.id
@@ -163,8 +163,8 @@ BEGIN
                     slots := slots - ((taken[ji] + of_per[ji] - 1) / of_per[ji] - before)::integer;
                     begun := begun + ((taken[ji] + of_per[ji] - 1) / of_per[ji] * of_per[ji] - taken[ji]) - before_begun;
                 END IF;
-                IF alone OR got < most THEN
-                    -- What is first may be another now: this line is looked at again.
+                IF NOT by_job AND (alone OR got < most) THEN
+                    -- What is first may be another now: this line is looked at again. Job by job all are, in the next round.
                     SELECT NULL::bigint AS id INTO passed;
                     CONTINUE looks;
                 END IF;

@@ -93,7 +93,7 @@ BEGIN
     ELSE
         -- One that a clock of the future has renewed ends a lease from now.
         UPDATE session SET until = clock + lease WHERE id = ANY (ARRAY(
-            SELECT id FROM session WHERE ns = of_ns AND until > clock + lease ORDER BY id FOR UPDATE SKIP LOCKED));
+            SELECT id FROM session WHERE ns = of_ns AND until - lease > clock ORDER BY id FOR UPDATE SKIP LOCKED));
         -- From one session that holds something to the next.
         deleted := ARRAY(
             WITH RECURSIVE holder AS (
@@ -149,6 +149,10 @@ END $$;
 -- Runs of which something was counted and not added up, and which of all have ended.
 CREATE FUNCTION uncounted_2(of_ns integer, most bigint) RETURNS SETOF fact_2 LANGUAGE plpgsql AS $$
 BEGIN
+    -- Of runs that were deleted.
+    DELETE FROM tally WHERE ns = of_ns AND run = ANY (ARRAY(
+        SELECT t.run FROM (SELECT DISTINCT run FROM tally WHERE ns = of_ns ORDER BY run LIMIT 200) AS t
+        WHERE NOT EXISTS (SELECT FROM run WHERE run.id = t.run)));
     RETURN QUERY SELECT * FROM runs_2(ARRAY(
         SELECT id FROM run WHERE id = ANY (ARRAY(SELECT DISTINCT run FROM tally WHERE ns = of_ns ORDER BY run LIMIT 200))
         ORDER BY id FOR NO KEY UPDATE SKIP LOCKED));
@@ -194,10 +198,10 @@ BEGIN
         SELECT 'waiting', row_to_json(p)::text, NULL::bytea, NULL::bytea FROM (
             SELECT gone.id, of_job AS job, gone.line, gone.number, gone.start, gone.count, body, at, gone.header, b.header AS of_body
             FROM gone LEFT JOIN body AS b ON b.id = gone.body ORDER BY gone.id) AS p;
-    IF EXISTS (SELECT FROM ready WHERE line = own) OR EXISTS (SELECT FROM delayed WHERE job = of_job AND number = of_run)
-        OR EXISTS (SELECT FROM ready JOIN line ON line.id = ready.line
-                   WHERE ready.number = of_run AND ready.header IS NOT NULL AND line.job = of_job AND line.kind < 4) THEN
+    IF waits_2(of_run, of_job) THEN
         RETURN NEXT ROW('more', 'true', NULL, NULL)::fact_2;
+    ELSIF EXISTS (SELECT FROM lease WHERE job = of_job AND number = of_run) THEN
+        RETURN NEXT ROW('held', 'true', NULL, NULL)::fact_2;
     END IF;
 END $$;
 
@@ -269,15 +273,21 @@ END $$;
 -- before.
 CREATE FUNCTION due_2(of_ns integer, of_session bigint, of_lane bigint, of_n bigint, clock bigint, most bigint)
     RETURNS SETOF fact_2 LANGUAGE plpgsql AS $$
+DECLARE
+    ids bigint[];
 BEGIN
     IF NOT EXISTS (SELECT FROM session LEFT JOIN lane ON lane.session = session.id AND lane = of_lane
                    WHERE session.ns = of_ns AND session.session = of_session AND coalesce(n < of_n, true)) THEN
         RETURN;
     END IF;
-    RETURN QUERY WITH gone AS (
-            DELETE FROM delayed WHERE id = ANY (ARRAY(
-                SELECT id FROM delayed WHERE ns = of_ns AND due <= clock ORDER BY due, id LIMIT most FOR UPDATE SKIP LOCKED))
-            RETURNING *)
+    ids := ARRAY(SELECT id FROM delayed WHERE ns = of_ns AND due <= clock ORDER BY due, id LIMIT most FOR UPDATE SKIP LOCKED);
+    IF cardinality(ids) = 0 THEN
+        RETURN;
+    END IF;
+    -- A query that ends by this ends the filling of its run.
+    RETURN QUERY SELECT * FROM runs_2(ARRAY(SELECT DISTINCT run.id FROM delayed JOIN run ON run.id = delayed.number
+        WHERE delayed.id = ANY (ids) AND run.filling AND run.is_cancelled AND run.finished IS NULL));
+    RETURN QUERY WITH gone AS (DELETE FROM delayed WHERE id = ANY (ids) RETURNING *)
         SELECT 'due', row_to_json(d)::text, NULL::bytea, NULL::bytea FROM (
             SELECT gone.id, gone.job, job.name AS job_name, gone.number, gone.start, gone.count, body, at, gone.header, b.header AS of_body,
                    gone.due, (SELECT is_cancelled AND finished IS NULL FROM run WHERE run.id = gone.number) AS cancelled
@@ -336,7 +346,8 @@ BEGIN
         RETURN;
     END IF;
     RETURN QUERY SELECT 'dead', json_build_object('id', dead.id, 'header', dead.header)::text, dead.payload, NULL::bytea
-        FROM unnest(numbers, places) AS named (number, item) JOIN dead ON dead.number = named.number AND dead.item = named.item
+        FROM (SELECT DISTINCT number, item FROM unnest(numbers, places) AS n (number, item)) AS named
+             JOIN dead ON dead.number = named.number AND dead.item = named.item
         WHERE dead.ns = of_ns AND dead.job = (SELECT id FROM job WHERE ns = of_ns AND name = of_job)
         ORDER BY dead.id FOR UPDATE OF dead SKIP LOCKED;
 END $$;
@@ -376,6 +387,9 @@ BEGIN
         lines := lines || one.id;
         RETURN NEXT ROW('aside', json_build_object('line', one.id, 'live', one.live)::text, NULL, NULL)::fact_2;
     END LOOP;
+    -- A query that dies by this ends the filling of its run.
+    RETURN QUERY SELECT * FROM runs_2(ARRAY(SELECT DISTINCT number FROM (
+        SELECT number, stage FROM ready WHERE line = ANY (lines) ORDER BY rank, number, start, id LIMIT most) AS r WHERE stage = 0));
     RETURN QUERY SELECT * FROM chunks_2(lines, most);
 END $$;
 
@@ -420,16 +434,34 @@ BEGIN
     RETURN QUERY SELECT 'discarded', found_rows::text, NULL::bytea, NULL::bytea;
 END $$;
 
--- A cancelled run of which something that waits is still to be ended, and at most so many chunks of it.
+-- Whether anything of a run waits: for its time or for a slot.
+CREATE FUNCTION waits_2(of_run bigint, of_job bigint) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM delayed WHERE job = of_job AND number = of_run)
+        OR EXISTS (SELECT FROM line JOIN ready ON ready.line = line.id
+                   WHERE line.job = of_job AND line.kind = 1 AND line.run = of_run AND line.builds = '')
+        OR EXISTS (SELECT FROM ready JOIN line ON line.id = ready.line
+                   WHERE ready.number = of_run AND ready.header IS NOT NULL AND line.job = of_job AND line.kind < 4);
+END $$;
+
+-- The first cancelled run of which something waits, and at most so many chunks of it; and whether there are others. A run is
+-- looked after as long as anything of it waits or is held: who holds it may have read it before the cancel, and put it back.
 CREATE FUNCTION swept_2(of_ns integer, most bigint) RETURNS SETOF fact_2 LANGUAGE plpgsql AS $$
 DECLARE
-    of_run bigint;
+    found bigint[];
 BEGIN
-    SELECT id INTO of_run FROM run WHERE ns = of_ns AND sweep ORDER BY id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED;
-    IF FOUND THEN
-        RETURN NEXT ROW('swept', of_run::text, NULL, NULL)::fact_2;
-        RETURN QUERY SELECT * FROM runs_2(ARRAY[of_run]);
-        RETURN QUERY SELECT * FROM waiting_2(of_ns, of_run, most);
+    UPDATE run SET sweep = false WHERE id = ANY (ARRAY(
+        SELECT id FROM run WHERE ns = of_ns AND sweep AND (finished IS NOT NULL OR NOT (waits_2(run.id, run.job)
+            OR EXISTS (SELECT FROM lease WHERE lease.job = run.job AND lease.number = run.id)))
+        ORDER BY id LIMIT 100 FOR NO KEY UPDATE SKIP LOCKED));
+    found := ARRAY(SELECT id FROM run WHERE ns = of_ns AND sweep AND waits_2(run.id, run.job) ORDER BY id LIMIT 2);
+    IF cardinality(found) > 0 THEN
+        RETURN NEXT ROW('swept', found[1]::text, NULL, NULL)::fact_2;
+        RETURN QUERY SELECT * FROM runs_2(found[1:1]);
+        RETURN QUERY SELECT * FROM waiting_2(of_ns, found[1], most);
+    END IF;
+    IF cardinality(found) > 1 THEN
+        RETURN NEXT ROW('others', 'true', NULL, NULL)::fact_2;
     END IF;
 END $$;
 
@@ -444,14 +476,21 @@ BEGIN
     RETURN NEXT ROW('future', found_rows::text, NULL, NULL)::fact_2;
 END $$;
 
--- Runs that are not over and of which nothing is left anywhere: somebody has deleted their items by hand. Of the oldest
--- hundred that are older than a minute. An item is in one place in each snapshot, so one statement sees it.
+-- Runs that are not over and of which nothing is left anywhere: somebody has deleted their items by hand. Of fifty that are
+-- older than a minute, and fifty from anywhere: each is met in the end. An item is in one place in each snapshot, so one
+-- statement sees it.
 CREATE FUNCTION lost_2(of_ns integer, clock bigint) RETURNS SETOF fact_2 LANGUAGE plpgsql AS $$
 DECLARE
+    oldest bigint;
+    newest bigint;
     ids bigint[];
 BEGIN
+    SELECT min(id), max(id) INTO oldest, newest FROM run WHERE ns = of_ns AND finished IS NULL;
     ids := ARRAY(SELECT o.id FROM (
-            SELECT run.id, run.job FROM run WHERE ns = of_ns AND finished IS NULL AND NOT sweep ORDER BY run.id LIMIT 100) AS o
+            (SELECT run.id, run.job FROM run WHERE ns = of_ns AND finished IS NULL AND NOT sweep ORDER BY run.id LIMIT 50)
+            UNION
+            (SELECT run.id, run.job FROM run WHERE ns = of_ns AND finished IS NULL AND NOT sweep
+                AND run.id >= oldest + floor(random() * (newest - oldest))::bigint ORDER BY run.id LIMIT 50)) AS o
         WHERE (o.id >> 10) < clock - 60000
             AND NOT EXISTS (SELECT FROM lease WHERE lease.job = o.job AND lease.number = o.id)
             AND NOT EXISTS (SELECT FROM delayed WHERE delayed.job = o.job AND delayed.number = o.id)

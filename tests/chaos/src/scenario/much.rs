@@ -77,9 +77,7 @@ pub(super) async fn play(play: &Play<'_>) -> Result<Outcome> {
     trouble(&mut stage, &mut all, play).await?;
 
     let cancelled = over(&stage, runs.cancelled).await?;
-    // What somebody tried to decode for the first time after the step is kept for a quarter of an hour from then.
-    step(&mut stage, &all, 2 * STEP)?;
-    let undecodable = over(&stage, runs.undecodable).await?;
+    let undecodable = decayed(&mut stage, &all, runs.undecodable).await?;
     let revived = revived(&stage, sizes.dead).await?;
     let left = pruned(&stage).await?;
     let (verdict, _) = stage.conclude(all).await?;
@@ -183,6 +181,23 @@ async fn revived(stage: &Stage, items: u64) -> Result<u64> {
         let done = runs.iter().map(|run| run.counts.ok).sum();
         if done >= items || Instant::now() > deadline {
             return Ok(done);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// The run of what nobody can decode, when it is over. What somebody tried to decode for the first time after a step is kept
+/// for a quarter of an hour from then, and suspects are tried one at a time: so the clock is stepped again and again.
+async fn decayed(stage: &mut Stage, all: &[Process], run: RunId) -> Result<RunReport> {
+    let (began, mut steps) = (Instant::now(), 1);
+    loop {
+        let report = stage.client.report(run).await?;
+        if report.state.is_final() || began.elapsed() > stage.patience() {
+            return Ok(report);
+        }
+        if began.elapsed() > Duration::from_secs(10) * steps {
+            steps += 1;
+            step(stage, all, STEP * steps)?;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

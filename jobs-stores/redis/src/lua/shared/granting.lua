@@ -212,8 +212,12 @@ local function refused_of(refusals, heads)
     return refused
 end
 
--- The lines of the runs of a job that is full: none of them is asked any more.
+-- The lines of the runs of a job that is full: none of them is asked any more. Where there are very many, each is asked when
+-- it is met.
 local function close_lines(job, closed)
+    if call('HLEN', key('jl', job)) > STEP_RECORDS then
+        return
+    end
     local all = call('HGETALL', key('jl', job))
     for i = 1, #all, 2 do
         local is_of_runs = string.sub(all[i], 1, 2) == WORK_LINE .. '/' and all[i] ~= tag(WORK_LINE, '0', '')

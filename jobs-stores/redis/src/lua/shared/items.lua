@@ -102,14 +102,16 @@ local function exhume(job, items)
     if #items == 0 then
         return
     end
-    local keys = {}
-    for _, item in ipairs(items) do
-        keys[#keys + 1], keys[#keys + 2] = key('x', item), key('f', item)
+    for from = 1, #items, VARIADIC do
+        local to, keys = math.min(from + VARIADIC - 1, #items), {}
+        for i = from, to do
+            keys[#keys + 1], keys[#keys + 2] = key('x', items[i]), key('f', items[i])
+        end
+        call('UNLINK', unpack(keys))
+        call('ZREM', PREFIX .. 'dead', unpack(items, from, to))
+        call('ZREM', key('jx', job), unpack(items, from, to))
+        call('ZREM', key('jd', job), unpack(items, from, to))
     end
-    call('UNLINK', unpack(keys))
-    call('ZREM', PREFIX .. 'dead', unpack(items))
-    call('ZREM', key('jx', job), unpack(items))
-    call('ZREM', key('jd', job), unpack(items))
     if call('EXISTS', key('jx', job)) == 0 then
         call('SREM', PREFIX .. 'with_dead', job)
     end
