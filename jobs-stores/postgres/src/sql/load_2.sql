@@ -93,7 +93,8 @@ BEGIN
     ELSE
         -- One that a clock of the future has renewed ends a lease from now.
         UPDATE session SET until = clock + lease WHERE id = ANY (ARRAY(
-            SELECT id FROM session WHERE ns = of_ns AND until - lease > clock ORDER BY id FOR UPDATE SKIP LOCKED));
+            SELECT id FROM session WHERE ns = of_ns AND CASE WHEN until > clock THEN until - lease > clock END
+            ORDER BY id FOR UPDATE SKIP LOCKED));
         -- From one session that holds something to the next.
         deleted := ARRAY(
             WITH RECURSIVE holder AS (
