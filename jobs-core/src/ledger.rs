@@ -22,6 +22,8 @@ mod renaming;
 mod retention;
 mod room;
 mod run;
+#[cfg(test)]
+mod sample;
 mod session;
 mod tally;
 mod verdicts;

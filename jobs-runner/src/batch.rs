@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::node::Node;
+
 /// A call that takes so much longer than calls usually do carries too much.
 const SLOW: Duration = Duration::from_millis(500);
 /// A call that takes less than this beyond the usual may carry more.
@@ -52,6 +54,20 @@ impl Batch {
     fn halve(&mut self, n: usize) {
         self.size = (self.size.min(n) / 2).max(1);
     }
+}
+
+/// A call that was not answered so often, although the store answers others, carries too much.
+const TOO_OFTEN: u32 = 3;
+
+/// Whether the store does not manage a call that it has not answered so often. While the heart beats, the store is there.
+pub(crate) fn is_too_much(failures: u32, node: &Node) -> bool {
+    failures >= TOO_OFTEN && node.is_trusted()
+}
+
+/// What goes into two calls instead of one: the second half, then the first, which is taken first from the end.
+pub(crate) fn halves<T>(mut all: Vec<T>) -> [Vec<T>; 2] {
+    let second = all.split_off(all.len() / 2);
+    [second, all]
 }
 
 #[cfg(test)]

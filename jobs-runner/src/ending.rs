@@ -12,7 +12,13 @@ use std::{
 use jobs_core::{Complete, Completion, RunId, STEP_RECORDS};
 use tokio::sync::Notify;
 
-use crate::{event::Event, lock::lock, node::Node, refusal::Refusal};
+use crate::{
+    batch::{halves, is_too_much},
+    event::Event,
+    lock::lock,
+    node::Node,
+    refusal::Refusal,
+};
 
 /// Runs that may be over.
 #[derive(Debug, Default)]
@@ -70,9 +76,6 @@ pub(crate) async fn run(node: Arc<Node>) {
     }
 }
 
-/// So often a call may go unanswered while the store answers others, before it is sent in parts.
-const TOO_OFTEN: u32 = 3;
-
 /// Ends some runs. A call that is refused, or that the store does not manage, is sent in halves; a single run that it
 /// does not take is left to the sweep, which asks for it again.
 async fn end(node: &Node, runs: Vec<(RunId, bool)>) {
@@ -94,11 +97,9 @@ async fn end_part(node: &Node, mut runs: Vec<(RunId, bool)>) -> Vec<Vec<(RunId, 
         };
         failures += 1;
         runs.iter_mut().for_each(|(_, asked)| *asked = true);
-        // While the heart beats, the store is there, and it is this call that it does not manage.
-        if refused.is_some() || (failures >= TOO_OFTEN && node.is_trusted()) {
+        if refused.is_some() || is_too_much(failures, node) {
             if runs.len() > 1 {
-                let second = runs.split_off(runs.len() / 2);
-                return vec![second, runs];
+                return halves(runs).into();
             }
             if let (Some(reason), Some((run, _))) = (refused, runs.first()) {
                 let text = format_args!("the store refused to end run {run}: {reason}");

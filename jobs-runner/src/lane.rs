@@ -4,13 +4,17 @@ use std::{sync::Arc, time::Duration};
 
 use jobs_core::{Millis, STEP_RECORDS, Settle, Settled, Settlement, Want, notice};
 
-use crate::{batch::Batch, event::Event, lease::Revoked, leases::Granted, node::Node, refusal::Refusal};
+use crate::{
+    batch::{Batch, halves, is_too_much},
+    event::Event,
+    lease::Revoked,
+    leases::Granted,
+    node::Node,
+    refusal::Refusal,
+};
 
 /// The number of the lane: the dispatcher has one.
 const LANE: u32 = 0;
-
-/// A call that was not answered so often, although the store answers others, carries too much.
-const TOO_OFTEN: u32 = 3;
 
 /// The dispatcher's lane.
 pub(crate) struct Lane {
@@ -90,8 +94,7 @@ impl Lane {
                 Ok(None) => failures += 1,
                 Err(refusal) => return Err(Unsettled::Refused(refusal)),
             }
-            // While the heart beats, the store is there, and it is this call that it does not manage.
-            if failures >= TOO_OFTEN && count > 1 && node.is_trusted() {
+            if count > 1 && is_too_much(failures, &node) {
                 self.batch.failed(count);
                 return Err(Unsettled::TooMuch);
             }
@@ -103,10 +106,9 @@ impl Lane {
     /// What is tried instead of a part that was not settled, the last first. The first half goes under the same number:
     /// if the call was done after all, it is its repeat.
     fn smaller(&self, part: Part, unsettled: Unsettled) -> Vec<Part> {
-        let Part { mut settlements, instead } = part;
+        let Part { settlements, instead } = part;
         if settlements.len() > 1 {
-            let second = settlements.split_off(settlements.len() / 2);
-            return vec![Part { settlements: second, instead }, Part { settlements, instead }];
+            return halves(settlements).map(|settlements| Part { settlements, instead }).into();
         }
         let Unsettled::Refused(refusal) = unsettled else { return Vec::new() };
         let node = &self.node;

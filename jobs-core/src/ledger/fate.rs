@@ -96,21 +96,12 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{Cause, Fire, IfBusy, RunId, Trigger};
+    use crate::ledger::sample;
 
     const NOW: Millis = Millis(1_000);
 
     fn header() -> Header {
-        let fire = Fire {
-            job: "a.b".into(),
-            cause: Cause::Manual { request: 1, note: None },
-            if_busy: IfBusy::Fire,
-            priority: 0,
-            query: false,
-            exclusive: false,
-            item_type: "()".into(),
-        };
-        Header::of_first_item(&fire, RunId::new(1), Trigger::Manual, None, Millis(900))
+        sample::header(1, Millis(900))
     }
 
     fn failure() -> Box<Failure> {

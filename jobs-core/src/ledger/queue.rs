@@ -95,19 +95,10 @@ impl QueueKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Cause, Fire, IfBusy, Millis, RunId, Trigger};
+    use crate::{Millis, ledger::sample};
 
     fn header() -> Header {
-        let fire = Fire {
-            job: "a.b".into(),
-            cause: Cause::Manual { request: 1, note: None },
-            if_busy: IfBusy::Fire,
-            priority: 0,
-            query: false,
-            exclusive: false,
-            item_type: "()".into(),
-        };
-        Header::of_first_item(&fire, RunId::new(9), Trigger::Manual, None, Millis(0))
+        sample::header(9, Millis(0))
     }
 
     fn key(header: &Header) -> (QueueKind, u64) {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{JobWant, Link, STEP_RECORDS, Stage, Want};
 
-/// What is left of a [`Want`] while a store leases, the same for every store.
+/// What is left of a [`Want`] while a store leases. Redis and Postgres keep the same in their scripts.
 #[derive(Debug)]
 pub struct Room<'a> {
     /// Slots that nothing was leased for.

@@ -50,19 +50,10 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Cause, FailureKind, Fire, IfBusy, ItemId, Millis, RunId, Trigger};
+    use crate::{FailureKind, ItemId, Millis, ledger::sample};
 
     fn header() -> Header {
-        let fire = Fire {
-            job: "a.b".into(),
-            cause: Cause::Manual { request: 1, note: None },
-            if_busy: IfBusy::Fire,
-            priority: 0,
-            query: false,
-            exclusive: false,
-            item_type: "()".into(),
-        };
-        Header::of_first_item(&fire, RunId::new(1), Trigger::Manual, None, Millis(0))
+        sample::header(1, Millis(0))
     }
 
     fn failure(kind: FailureKind) -> Box<Failure> {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use jobs_core::{
-    Ahead, Attach, Attached, Link, Millis, PutCell, STEP_RECORDS, SessionId, SessionRecord,
+    Ahead, Attach, Attached, Link, Millis, PutCell, STEP_RECORDS, SessionRecord,
     ledger::{self, Claim, Cursor, Patience, Yields},
     pause_cell,
 };
@@ -16,7 +16,7 @@ use crate::{
     fault::{Done, Fault},
     jobs::Jobs,
     records::{Move, Renamed},
-    sessions::{SessionRow, links, written},
+    sessions::{SessionRow, links, session_key, written},
     step::{Step, most, sql},
 };
 
@@ -40,8 +40,8 @@ struct Opening<'a> {
 
 impl Step {
     pub(crate) async fn attach(&mut self, attach: &Attach) -> Done<Attached> {
-        let id = attach.session.0.cast_signed();
-        let gone: Vec<i64> = attach.gone.iter().map(|gone| gone.0.cast_signed()).collect();
+        let id = session_key(attach.session);
+        let gone: Vec<i64> = attach.gone.iter().copied().map(session_key).collect();
         let names = attach.links.iter().flat_map(|link| [Some(&link.job), link.former()]);
         let names: BTreeSet<String> = names.flatten().map(ToString::to_string).collect();
         let names: Vec<String> = names.into_iter().collect();
@@ -220,9 +220,4 @@ fn sorted(links: &[Link]) -> Vec<Link> {
     let mut links = links.to_vec();
     links.sort_by(|a, b| a.job.cmp(&b.job));
     links
-}
-
-/// The key of a session, for statements.
-pub(crate) fn session_key(session: SessionId) -> i64 {
-    session.0.cast_signed()
 }

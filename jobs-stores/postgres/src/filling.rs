@@ -65,8 +65,7 @@ impl Step {
             ledger::FillEnd::Publish(fill) => {
                 shown = fill.staged;
                 if let Some(line) = fill.place {
-                    let (rank, number) = (header.rank(), key(id));
-                    self.writes.published.push(Published { line, job: held.job, run: key(id), rank, number });
+                    self.writes.published.push(Published { line, job: held.job, run: key(id) });
                     self.marks.work += 1;
                 }
             }

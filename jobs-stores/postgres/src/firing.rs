@@ -15,7 +15,7 @@ use crate::{
     pieces::Piece,
     records::LeaseNew,
     runs::{key, new_run},
-    sessions::SessionRow,
+    sessions::{SessionRow, session_key},
     step::{Step, sql},
     writes::stage_number,
 };
@@ -63,7 +63,7 @@ impl Step {
         }
         names.sort_unstable();
         names.dedup();
-        let by = session.map(|session| session.0.cast_signed());
+        let by = session.map(session_key);
         let each = if by.is_some() && want.slots > 0 { 2 } else { 1 };
         let numbers = i32::try_from(fires.len() * each).unwrap_or(i32::MAX);
         let load = sql!(LOAD, self.ns, by, names, locked, self.now.0, requests, numbers);

@@ -11,14 +11,13 @@ use jobs_core::{
 use serde::Deserialize;
 
 use crate::{
-    attaching::session_key,
     cells::{CellRow, pauses},
     facts::Facts,
     fault::Done,
     items::Held,
     pieces::{Piece, PieceRow},
     records::{ChunkGone, SessionRenewed},
-    sessions::SessionRow,
+    sessions::{SessionRow, session_key},
     step::{Step, most, sql},
 };
 

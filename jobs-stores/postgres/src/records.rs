@@ -1,5 +1,6 @@
 //! The records that `write_2` takes, each a row, or the change of one.
 
+use jobs_core::Counts;
 use serde::Serialize;
 
 #[derive(Debug, Serialize)]
@@ -40,13 +41,8 @@ pub(crate) struct LeaseWrite {
 #[derive(Debug, Serialize)]
 pub(crate) struct RunWrite {
     pub(crate) id: i64,
-    pub(crate) total: u64,
-    pub(crate) ok: u64,
-    pub(crate) retries: u64,
-    pub(crate) dead: u64,
-    pub(crate) discarded: u64,
-    pub(crate) expired: u64,
-    pub(crate) cancelled: u64,
+    #[serde(flatten)]
+    pub(crate) counts: Counts,
     pub(crate) fresh: u64,
     pub(crate) filling: bool,
     pub(crate) busy: bool,
@@ -63,12 +59,8 @@ pub(crate) struct RunWrite {
 #[derive(Debug, Serialize)]
 pub(crate) struct TallyWrite {
     pub(crate) run: i64,
-    pub(crate) ok: u64,
-    pub(crate) retries: u64,
-    pub(crate) dead: u64,
-    pub(crate) discarded: u64,
-    pub(crate) expired: u64,
-    pub(crate) cancelled: u64,
+    #[serde(flatten)]
+    pub(crate) counts: Counts,
     pub(crate) fresh: u64,
     pub(crate) errors: Option<String>,
 }
@@ -254,8 +246,6 @@ pub(crate) struct Published {
     pub(crate) line: i64,
     pub(crate) job: i64,
     pub(crate) run: i64,
-    pub(crate) rank: i64,
-    pub(crate) number: i64,
 }
 
 #[derive(Debug, Serialize)]

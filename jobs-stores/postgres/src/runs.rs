@@ -137,13 +137,7 @@ impl OfRun {
         let ended = self.run.has_ended();
         writes.runs.push(RunWrite {
             id: key(self.run.id),
-            total: counts.total,
-            ok: counts.ok,
-            retries: counts.retries,
-            dead: counts.dead,
-            discarded: counts.discarded,
-            expired: counts.expired,
-            cancelled: counts.cancelled,
+            counts: *counts,
             fresh: self.run.fresh,
             filling: record.fill.is_some(),
             busy,
@@ -177,10 +171,8 @@ pub(crate) fn new_run(run: &ledger::Run, job: i64, request: Option<u64>) -> Done
 
 /// What is added to the counts of a run that is not held.
 pub(crate) fn tally(run: RunId, tally: &ledger::Tally) -> Done<TallyWrite> {
-    let Counts { ok, retries, dead, discarded, expired, cancelled, .. } = tally.counts;
     let errors = if tally.errors.is_empty() { None } else { Some(serde_json::to_string(&tally.errors)?) };
-    let fresh = tally.fresh;
-    Ok(TallyWrite { run: key(run), ok, retries, dead, discarded, expired, cancelled, fresh, errors })
+    Ok(TallyWrite { run: key(run), counts: tally.counts, fresh: tally.fresh, errors })
 }
 
 pub(crate) fn key(run: RunId) -> i64 {

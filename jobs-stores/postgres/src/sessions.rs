@@ -51,7 +51,7 @@ impl SessionRow {
 pub(crate) fn written(session: &ledger::Session) -> Done<SessionWrite> {
     let ledger::Session { id, lease, until, connected_at, node, past } = session;
     Ok(SessionWrite {
-        session: id.0.cast_signed(),
+        session: session_key(*id),
         lease: i64::try_from(lease.as_millis()).unwrap_or(i64::MAX),
         until: until.0,
         connected_at: connected_at.0,
@@ -74,4 +74,9 @@ pub(crate) fn links(links: &[Link]) -> Done<Vec<LinkWrite>> {
         })
     };
     by_job.into_values().map(written).collect()
+}
+
+/// The key of a session, for statements.
+pub(crate) fn session_key(session: SessionId) -> i64 {
+    session.0.cast_signed()
 }

@@ -13,7 +13,7 @@ use crate::{
     fault::Done,
     items::Held,
     pieces::PieceRow,
-    sessions::SessionRow,
+    sessions::{SessionRow, session_key},
     step::{Step, most, sql},
 };
 
@@ -58,7 +58,7 @@ impl Step {
         let tokens = of(&mut settle.settlements.iter());
         let is_dead = |settlement: &&Settlement| matches!(settlement.end, End::Dead(_));
         let dead = of(&mut settle.settlements.iter().filter(is_dead));
-        let id = settle.session.0.cast_signed();
+        let id = session_key(settle.session);
         let lane = i64::from(settle.lane);
         let n = settle.n.cast_signed();
         let load = sql!(LOAD, self.ns, id, lane, tokens, dead, self.now.0, most(STEP_RECORDS), n);

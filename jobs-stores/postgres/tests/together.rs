@@ -229,3 +229,24 @@ async fn a_session_may_link_ten_thousand_jobs() {
     }
     assert_eq!(store.jobs().await.unwrap().value.len(), 10_000);
 }
+
+/// Each looks for jobs that others make at the same moment: what one statement does not find, the next may.
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_that_open_at_once_make_each_job_once() {
+    let options = options();
+    let opened = [PostgresStore::open(options.clone()), PostgresStore::open(options)];
+    let [first, second] = opened;
+    let stores = [first.await.unwrap(), second.await.unwrap()];
+    for round in 0..20 {
+        let links: Vec<Link> = (0..200).map(|n| Link::new(format!("of-{round}-{n:03}"))).collect();
+        let attaches = (1..=WORKERS).map(|session| {
+            let (store, links) = (stores[session as usize % 2].clone(), links.clone());
+            let (session, node) = (SessionId(session), Node::default());
+            let attach = Attach { session, lease: LEASE, node, links, gone: Vec::new() };
+            tokio::spawn(async move { store.attach(attach).await.map(|_| ()) })
+        });
+        for attach in attaches.collect::<Vec<_>>() {
+            attach.await.unwrap().unwrap();
+        }
+    }
+}

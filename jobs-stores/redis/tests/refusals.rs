@@ -43,6 +43,9 @@ async fn a_value_for_which_a_server_has_no_room_is_refused_while_it_has_room_for
     let server = server(Options::new());
     let store = connect(&server).await;
     attach(&store, 1).await;
+    // The server knows the scripts: one that comes after something large would be kept in a buffer of that size.
+    fire(&store, 1, 3).await.unwrap();
+    store.put_if("b", 0, PutCell::default()).await.unwrap().value.unwrap();
     let info: String = ask(&server.url(), &["INFO", "memory"]);
     let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap();
     let most = used.trim().parse::<u64>().unwrap() + (4 << 20);

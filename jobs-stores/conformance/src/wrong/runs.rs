@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jobs_core::{Appended, Cancellation, Completion, End, ItemState, Reply, RunState, Stage, Token};
+use jobs_core::{Appended, Cancellation, Completion, End, Header, ItemState, Reply, RunState, Stage, Token};
 
 use super::liar::{Kind, Lie, ends, leases, links};
 use crate::{
@@ -20,6 +20,13 @@ pub(super) fn completions(answer: &mut Answer) -> &mut [Completion] {
     match answer {
         Answer::Complete(completions) => completions,
         _ => &mut [],
+    }
+}
+
+/// Leases only some of what a settle grants.
+fn keep(answer: &mut Answer, some: impl Fn(&Header) -> bool) {
+    if let Answer::Settle(settled) = answer {
+        settled.leases.retain(|lease| some(&lease.chunk.header));
     }
 }
 
@@ -63,38 +70,22 @@ pub(super) const LIES: &[Lie] = &[
     Lie::answers(
         "the_finish_item_of_a_cancelled_run_goes_on",
         "cancels a finish item with its run",
-        |_, answer, _| {
-            if let Answer::Settle(settled) = answer {
-                settled.leases.retain(|lease| lease.chunk.header.stage != Stage::Finish);
-            }
-        },
+        |_, answer, _| keep(answer, |header| header.stage != Stage::Finish),
     ),
     Lie::answers(
         "a_finish_item_outlives_the_record_of_its_run",
         "drops a finish item with its run",
-        |_, answer, _| {
-            if let Answer::Settle(settled) = answer {
-                settled.leases.retain(|lease| lease.chunk.header.stage != Stage::Finish);
-            }
-        },
+        |_, answer, _| keep(answer, |header| header.stage != Stage::Finish),
     ),
     Lie::answers(
         "a_suspect_query_needs_no_slot_of_its_job",
         "lets a query that is a suspect wait for its job",
-        |_, answer, _| {
-            if let Answer::Settle(settled) = answer {
-                settled.leases.retain(|lease| !lease.chunk.header.suspect);
-            }
-        },
+        |_, answer, _| keep(answer, |header| !header.suspect),
     ),
     Lie::answers(
         "what_comes_back_in_a_rename_goes_with_its_job",
         "loses what comes back while its job is renamed",
-        |_, answer, _| {
-            if let Answer::Settle(settled) = answer {
-                settled.leases.retain(|lease| !lease.chunk.header.suspect);
-            }
-        },
+        |_, answer, _| keep(answer, |header| !header.suspect),
     ),
     Lie::answers("a_run_that_may_be_over_is_told", "does not tell whose last item ended", |_, answer, _| {
         if let Answer::Settle(settled) = answer {

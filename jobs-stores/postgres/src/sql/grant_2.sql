@@ -150,9 +150,10 @@ BEGIN
                 left_leases := left_leases - 1;
                 got := got + leased.items;
             END LOOP;
-            contended := contended OR (got = 0 AND NOT EXISTS (
-                SELECT FROM run WHERE run.id = head.number AND is_cancelled AND finished IS NULL));
-            IF got > 0 THEN
+            IF got = 0 AND NOT contended THEN
+                contended := NOT EXISTS (
+                    SELECT FROM run WHERE run.id = head.number AND is_cancelled AND finished IS NULL);
+            ELSIF got > 0 THEN
                 granted := true;
                 in_vain := 0;
                 IF head.stage <> 1 THEN
@@ -225,6 +226,9 @@ DECLARE
     taken integer;
     wanted integer := most;
     of_runs bigint[] := '{}';
+    -- The run that was asked last whether it was cancelled, and which were.
+    looked_at bigint;
+    is_left_over boolean := false;
     left_over bigint[] := '{}';
     in_vain integer := 0;
 BEGIN
@@ -251,11 +255,18 @@ BEGIN
             EXIT;
         END IF;
         -- What comes later may come after what stands elsewhere.
-        EXIT WHEN wanted < most AND head.rank <> last.rank;
+        IF wanted < most AND head.rank <> last.rank THEN
+            EXIT WHEN EXISTS (SELECT FROM line AS other WHERE other.ns = stands.ns AND other.id <> of_line
+                AND other.rank >= last.rank AND other.rank <= head.rank);
+        END IF;
         last := head;
         -- What is left of a cancelled run is nobody's: it is ended little by little.
-        IF NOT head.tracked
-            AND EXISTS (SELECT FROM run WHERE run.id = head.number AND is_cancelled AND finished IS NULL) THEN
+        IF head.number IS DISTINCT FROM looked_at THEN
+            looked_at := head.number;
+            is_left_over := NOT head.tracked
+                AND EXISTS (SELECT FROM run WHERE run.id = head.number AND is_cancelled AND finished IS NULL);
+        END IF;
+        IF is_left_over THEN
             IF head.number <> ALL (left_over) THEN
                 left_over := left_over || head.number;
             END IF;

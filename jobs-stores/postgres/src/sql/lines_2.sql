@@ -42,19 +42,21 @@ BEGIN
 END $$;
 
 -- Shows what a query found: it is leased from now on.
-CREATE FUNCTION publish_2(of_line bigint, of_job bigint, of_run bigint, at_rank bigint, at_number bigint)
-    RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION publish_2(of_line bigint, of_job bigint, of_run bigint) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     shown bigint;
     head record;
 BEGIN
     SELECT id INTO shown FROM line WHERE job = of_job AND kind = 1 AND run = of_run AND builds = '' FOR UPDATE;
     IF NOT FOUND THEN
-        -- What was found first comes first.
+        -- It stands where its first chunk does; there is none if somebody has deleted them.
         SELECT rank, number INTO head FROM ready WHERE line = of_line ORDER BY rank, number, start, id LIMIT 1;
-        at_rank := coalesce(head.rank, at_rank);
-        UPDATE line SET kind = 1, rank = at_rank, number = coalesce(head.number, at_number), start = NULL,
-                turn = coalesce((SELECT turn FROM line AS l WHERE l.job = of_job AND l.rank = at_rank LIMIT 1), nextval('turn'))
+        IF NOT FOUND THEN
+            DELETE FROM line WHERE id = of_line;
+            RETURN;
+        END IF;
+        UPDATE line SET kind = 1, rank = head.rank, number = head.number, start = NULL,
+                turn = coalesce((SELECT turn FROM line AS l WHERE l.job = of_job AND l.rank = head.rank LIMIT 1), nextval('turn'))
             WHERE id = of_line;
     ELSE
         -- Some of it was published page by page before.

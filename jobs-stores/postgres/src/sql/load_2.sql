@@ -212,10 +212,13 @@ CREATE FUNCTION jobs_2(of_ns integer, names text[], locked text[], of_session bi
     RETURNS SETOF fact_2 LANGUAGE plpgsql AS $$
 DECLARE
     id_of bigint;
+    found bigint[];
 BEGIN
+    -- Asked once: a job that another session makes after this is one that is not there, and writing it says that it is.
+    found := ARRAY(SELECT id FROM job WHERE ns = of_ns AND name = ANY (names));
     SELECT id INTO id_of FROM session WHERE ns = of_ns AND session = of_session;
     -- What is in flight of a limited job is counted when nobody else leases of it.
-    PERFORM FROM job WHERE ns = of_ns AND name = ANY (names) AND (name = ANY (locked) OR firing AND EXISTS (
+    PERFORM FROM job WHERE id = ANY (found) AND (name = ANY (locked) OR firing AND EXISTS (
             SELECT FROM link WHERE session = id_of AND link.job = job.name AND (exclusive OR most IS NOT NULL)))
         ORDER BY id FOR NO KEY UPDATE;
     RETURN QUERY SELECT 'job', row_to_json(j)::text, NULL::bytea, NULL::bytea FROM (
@@ -235,11 +238,10 @@ BEGIN
                    SELECT json_build_array(coalesce(sum(open), 0), coalesce(sum(open) FILTER (WHERE NOT tracked), 0))
                    FROM lease JOIN session ON session.id = lease.session
                    WHERE lease.job = job.id AND stage = 1 AND until >= clock) END AS in_flight
-        FROM unnest(names) AS asked (name) JOIN job ON job.ns = of_ns AND job.name = asked.name
-             LEFT JOIN link AS k ON k.session = id_of AND k.job = job.name) AS j;
+        FROM job LEFT JOIN link AS k ON k.session = id_of AND k.job = job.name WHERE job.id = ANY (found)) AS j;
     RETURN QUERY SELECT 'new', json_build_array(asked.name, nextval('job_id_seq'), k.link)::text, NULL::bytea, NULL::bytea
-        FROM unnest(names) AS asked (name) LEFT JOIN link AS k ON k.session = id_of AND k.job = asked.name
-        WHERE NOT EXISTS (SELECT FROM job WHERE job.ns = of_ns AND job.name = asked.name);
+        FROM (SELECT unnest(names) EXCEPT SELECT name FROM job WHERE id = ANY (found)) AS asked (name)
+             LEFT JOIN link AS k ON k.session = id_of AND k.job = asked.name;
 END $$;
 
 -- Numbers of the source.
@@ -435,8 +437,8 @@ BEGIN
     RETURN QUERY SELECT 'discarded', found_rows::text, NULL::bytea, NULL::bytea;
 END $$;
 
--- Whether anything of a run waits: for its time or for a slot.
-CREATE FUNCTION waits_2(of_run bigint, of_job bigint) RETURNS boolean LANGUAGE plpgsql AS $$
+-- Whether anything of a run waits: for its time or for a slot. Stable, so that it sees what the statement sees that asks.
+CREATE FUNCTION waits_2(of_run bigint, of_job bigint) RETURNS boolean STABLE LANGUAGE plpgsql AS $$
 BEGIN
     RETURN EXISTS (SELECT FROM delayed WHERE job = of_job AND number = of_run)
         OR EXISTS (SELECT FROM line JOIN ready ON ready.line = line.id
@@ -449,19 +451,19 @@ END $$;
 -- looked after as long as anything of it waits or is held: who holds it may have read it before the cancel, and put it back.
 CREATE FUNCTION swept_2(of_ns integer, most bigint) RETURNS SETOF fact_2 LANGUAGE plpgsql AS $$
 DECLARE
-    found bigint[];
+    ids bigint[];
 BEGIN
     UPDATE run SET sweep = false WHERE id = ANY (ARRAY(
         SELECT id FROM run WHERE ns = of_ns AND sweep AND (finished IS NOT NULL OR NOT (waits_2(run.id, run.job)
             OR EXISTS (SELECT FROM lease WHERE lease.job = run.job AND lease.number = run.id)))
         ORDER BY id LIMIT 100 FOR NO KEY UPDATE SKIP LOCKED));
-    found := ARRAY(SELECT id FROM run WHERE ns = of_ns AND sweep AND waits_2(run.id, run.job) ORDER BY id LIMIT 2);
-    IF cardinality(found) > 0 THEN
-        RETURN NEXT ROW('swept', found[1]::text, NULL, NULL)::fact_2;
-        RETURN QUERY SELECT * FROM runs_2(found[1:1]);
-        RETURN QUERY SELECT * FROM waiting_2(of_ns, found[1], most);
+    ids := ARRAY(SELECT id FROM run WHERE ns = of_ns AND sweep AND waits_2(run.id, run.job) ORDER BY id LIMIT 2);
+    IF cardinality(ids) > 0 THEN
+        RETURN NEXT ROW('swept', ids[1]::text, NULL, NULL)::fact_2;
+        RETURN QUERY SELECT * FROM runs_2(ids[1:1]);
+        RETURN QUERY SELECT * FROM waiting_2(of_ns, ids[1], most);
     END IF;
-    IF cardinality(found) > 1 THEN
+    IF cardinality(ids) > 1 THEN
         RETURN NEXT ROW('others', 'true', NULL, NULL)::fact_2;
     END IF;
 END $$;
@@ -494,9 +496,8 @@ BEGIN
                 AND run.id >= oldest + floor(random() * (newest - oldest))::bigint ORDER BY run.id LIMIT 50)) AS o
         WHERE (o.id >> 10) < clock - 60000
             AND NOT EXISTS (SELECT FROM lease WHERE lease.job = o.job AND lease.number = o.id)
-            AND NOT EXISTS (SELECT FROM delayed WHERE delayed.job = o.job AND delayed.number = o.id)
-            AND NOT EXISTS (SELECT FROM line JOIN ready ON ready.line = line.id
-                            WHERE line.job = o.job AND line.kind = 1 AND line.run = o.id AND line.builds = '')
+            AND NOT waits_2(o.id, o.job)
+            -- What a newer version stored stands aside.
             AND NOT EXISTS (SELECT FROM ready WHERE ready.number = o.id AND ready.header IS NOT NULL));
     RETURN QUERY SELECT 'lost', id::text, NULL::bytea, NULL::bytea FROM run WHERE id = ANY (ids) AND NOT ended;
     RETURN QUERY SELECT * FROM runs_2(ids);

@@ -190,8 +190,8 @@ BEGIN
             WHERE ready.line = g.line AND ready.rank = g.rank AND ready.number = g.number AND ready.start = g.start AND ready.id = g.id;
     END IF;
     IF doc ? 'published' THEN
-        FOR one IN SELECT * FROM jsonb_to_recordset(doc -> 'published') AS p (line bigint, job bigint, run bigint, rank bigint, number bigint) LOOP
-            PERFORM publish_2(one.line, one.job, one.run, one.rank, one.number);
+        FOR one IN SELECT * FROM jsonb_to_recordset(doc -> 'published') AS p (line bigint, job bigint, run bigint) LOOP
+            PERFORM publish_2(one.line, one.job, one.run);
         END LOOP;
     END IF;
     IF doc ? 'dropped' THEN

@@ -3,7 +3,7 @@
 
 use std::{
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use jobs_core::{Declaration, End, Failure, FailureKind, Link};
@@ -12,7 +12,9 @@ use rustix::process::Signal;
 
 use super::{Outcome, Play};
 use crate::{
+    jobs::TICK,
     process::Process,
+    record::Kind,
     stage::Stage,
     worker::{Orders, offset_file},
 };
@@ -163,7 +165,11 @@ async fn trouble(stage: &mut Stage, all: &mut Vec<Process>, play: &Play<'_>) -> 
 
 /// Waits until a run is over, and returns its report; or as far as it has come.
 async fn over(stage: &Stage, run: RunId) -> Result<RunReport> {
-    let deadline = Instant::now() + stage.patience();
+    over_by(stage, run, Instant::now() + stage.patience()).await
+}
+
+/// The same, and then, at the latest.
+async fn over_by(stage: &Stage, run: RunId, deadline: Instant) -> Result<RunReport> {
     loop {
         let report = stage.client.report(run).await?;
         if report.state.is_final() || Instant::now() > deadline {
@@ -189,18 +195,27 @@ async fn revived(stage: &Stage, items: u64) -> Result<u64> {
 /// The run of what nobody can decode, when it is over. What somebody tried to decode for the first time after a step is kept
 /// for a quarter of an hour from then, and suspects are tried one at a time: so the clock is stepped again and again.
 async fn decayed(stage: &mut Stage, all: &[Process], run: RunId) -> Result<RunReport> {
-    let (began, mut steps) = (Instant::now(), 1);
+    let deadline = Instant::now() + stage.patience();
+    let mut steps = 1;
     loop {
-        let report = stage.client.report(run).await?;
-        if report.state.is_final() || began.elapsed() > stage.patience() {
+        let report = over_by(stage, run, Instant::now() + Duration::from_secs(10)).await?;
+        if report.state.is_final() || Instant::now() > deadline {
             return Ok(report);
         }
-        if began.elapsed() > Duration::from_secs(10) * steps {
+        if caught_up(stage, STEP * steps)? {
             steps += 1;
             step(stage, all, STEP * steps)?;
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// Whether the ticks that a step made due have run. Of more than a thousand the oldest would be missed, and that is promised.
+fn caught_up(stage: &Stage, ahead: Duration) -> Result<bool> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)? + ahead;
+    let logs = stage.logs()?;
+    let ticks = logs.iter().flatten().filter(|record| record.kind == Kind::Begin && record.job == TICK);
+    let newest = Duration::from_millis(ticks.map(|record| record.value).max().unwrap_or(0));
+    Ok(newest + Duration::from_secs(10) > now)
 }
 
 /// From now on the store's clock is so much ahead of what it was at first.

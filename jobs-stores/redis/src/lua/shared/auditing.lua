@@ -6,7 +6,7 @@
 local audit
 do
 
--- So many records of each kind are looked at in one step, and so many jobs with all that is theirs.
+-- So many records of each index are looked at in one step, and of so many jobs so many of each index that is theirs.
 local AUDITED, JOBS = 10, 3
 
 -- The next members of a sorted set.
