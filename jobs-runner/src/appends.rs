@@ -14,9 +14,7 @@ use jobs_core::{
 };
 use tokio::sync::{Notify, mpsc};
 
-use crate::{
-    desk::Desk, dispatcher::take_in, event::Event, lease::Held, lock::lock, node::Node, refusal::Refusal,
-};
+use crate::{desk::Desk, dispatcher::take_in, event::Event, lease::Held, lock::lock, node::Node};
 
 /// A query that is called page by page waits while more items of its job than this are ready.
 const MOST_READY: u64 = 100_000;
@@ -154,16 +152,27 @@ impl Appends {
         }
     }
 
-    /// Appends until the store answers. What it refuses fails the attempt of the query.
+    /// Appends until the store answers, or the attempt is broken off. What the store refuses fails the attempt.
     async fn call(&self, append: Append) -> Result<Appended, BoxError> {
+        tokio::select! {
+            biased;
+            appended = self.persist(append) => appended,
+            // If it was done after all, what becomes of the attempt changes nothing.
+            () = self.cx.cancelled() => Ok(Appended::Lost),
+        }
+    }
+
+    async fn persist(&self, append: Append) -> Result<Appended, BoxError> {
         let node = &self.node;
         let mut wait = Duration::from_millis(10);
         loop {
             match node.ask_or_refusal(node.store.append(append.clone())).await {
                 Ok(Some(appended)) => return Ok(appended),
                 Ok(None) => {}
-                Err(Refusal(reason)) => {
-                    return Err(format!("the store refused what the query found: {reason}").into());
+                Err(refusal) => {
+                    return Err(
+                        format!("the store refused what the query found: {}", refusal.escaped()).into()
+                    );
                 }
             }
             node.env.sleep(node.env.about(wait)).await;

@@ -48,7 +48,9 @@ impl Batch {
 
     /// A call that carried `n` was not answered.
     pub(crate) fn failed(&mut self, n: usize) {
-        self.halve(n);
+        if n > 0 {
+            self.halve(n);
+        }
     }
 
     fn halve(&mut self, n: usize) {
@@ -59,9 +61,14 @@ impl Batch {
 /// A call that was not answered so often, although the store answers others, carries too much.
 const TOO_OFTEN: u32 = 3;
 
-/// Whether the store does not manage a call that it has not answered so often. While the heart beats, the store is there.
-pub(crate) fn is_too_much(failures: u32, node: &Node) -> bool {
-    failures >= TOO_OFTEN && node.is_trusted()
+/// Whether the store does not manage a call that it has not answered so often since it was first made: other calls have
+/// been answered since, so it is there. If none has, the heartbeat finds out.
+pub(crate) fn is_too_much(failures: u32, began: Duration, node: &Node) -> bool {
+    let answers = node.has_been_answered_since(began);
+    if failures >= TOO_OFTEN && !answers {
+        node.refresh.notify_one();
+    }
+    failures >= TOO_OFTEN && answers
 }
 
 /// What goes into two calls instead of one: the second half, then the first, which is taken first from the end.
@@ -88,6 +95,8 @@ mod tests {
             batch.took(32, Duration::from_millis(5));
         }
         assert_eq!(batch.size(), 256);
+        batch.failed(0);
+        assert_eq!(batch.size(), 256, "what carried nothing did not fail because of that");
         (0..20).for_each(|_| batch.failed(1));
         assert_eq!(batch.size(), 1, "there is always something in it");
     }

@@ -195,7 +195,7 @@ impl RunnerBuilder {
         let mut attached =
             attach(&node, hooks.gone).await.map_err(|error| StartError::new(vec![error.into()]))?;
         banner.found(&node, &attached);
-        if let Some(jobs) = node.ask(node.store.jobs()).await {
+        if let Some(jobs) = node.ask("list its jobs", node.store.jobs()).await {
             banner.left(&jobs);
         }
         if !hooks.quiet {

@@ -20,7 +20,7 @@ const SETTLE_WITHIN: Duration = Duration::from_millis(20);
 /// Settles and leases until the runner has ended.
 pub(crate) async fn run(node: Arc<Node>) {
     let wakeups = node.store.wakeups();
-    let mut lane = Lane::new(node.clone());
+    let mut lane = Lane::of_dispatcher(node.clone());
     let mut seen = wakeups.marks().work;
     let mut next_due = None;
     // What was leased last may not have been all.
@@ -92,6 +92,8 @@ pub(crate) struct Reserved<'a> {
 impl<'a> Reserved<'a> {
     /// Asks for all that there is room for.
     pub(crate) fn new(node: &'a Node) -> Self {
+        // Whoever asks next sees what this one has reserved.
+        let _one_by_one = node.slots.one_by_one();
         let want = want(node);
         node.slots.reserve(want.slots);
         Self { node, want }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use jobs_core::{Complete, Completion, RunId, STEP_RECORDS};
+use jobs_core::{Complete, Completion, RunId, STEP_RECORDS, notice};
 use tokio::sync::Notify;
 
 use crate::{
@@ -17,7 +17,6 @@ use crate::{
     event::Event,
     lock::lock,
     node::Node,
-    refusal::Refusal,
 };
 
 /// Runs that may be over.
@@ -87,23 +86,22 @@ async fn end(node: &Node, runs: Vec<(RunId, bool)>) {
 
 /// Ends some runs in one call, and returns what is to be sent in parts instead.
 async fn end_part(node: &Node, mut runs: Vec<(RunId, bool)>) -> Vec<Vec<(RunId, bool)>> {
-    let mut failures = 0;
+    let (began, mut failures) = (node.env.uptime(), 0);
     let completions = loop {
         let complete = runs.iter().map(|(run, _)| Complete { run: *run, finish: false }).collect();
         let refused = match node.ask_or_refusal(node.store.complete(complete)).await {
             Ok(Some(completions)) => break completions,
             Ok(None) => None,
-            Err(Refusal(reason)) => Some(reason),
+            Err(refusal) => Some(refusal),
         };
         failures += 1;
         runs.iter_mut().for_each(|(_, asked)| *asked = true);
-        if refused.is_some() || is_too_much(failures, node) {
+        if refused.is_some() || is_too_much(failures, began, node) {
             if runs.len() > 1 {
                 return halves(runs).into();
             }
-            if let (Some(reason), Some((run, _))) = (refused, runs.first()) {
-                let text = format_args!("the store refused to end run {run}: {reason}");
-                jobs_core::notice::warn("refused", text);
+            if let (Some(refusal), Some((run, _))) = (refused, runs.first()) {
+                notice::warn("refused", format_args!("the store refused to end run {run}: {refusal}"));
             }
             return Vec::new();
         }

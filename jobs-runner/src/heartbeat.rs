@@ -13,6 +13,7 @@ const NAMED_EVERY: u32 = 10;
 pub(crate) async fn run(node: Arc<Node>) {
     let wakeups = node.store.wakeups();
     let (mut control, mut beats, mut failed) = (wakeups.marks().control, 0_u32, false);
+    let mut dead = false;
     loop {
         let wait = if failed { Duration::from_millis(200) } else { interval(&node) };
         let mut timed = false;
@@ -28,20 +29,39 @@ pub(crate) async fn run(node: Arc<Node>) {
         let (held, as_of) =
             (beats.is_multiple_of(NAMED_EVERY).then(|| node.leases.tokens()), node.clock.now());
         let began = node.env.uptime();
-        match node.store.beat(Beat { session: node.session, held, as_of, reconnected: failed }).await {
-            Ok(reply) => {
-                failed = false;
-                node.store_answers();
-                let pulse = node.observe(reply, began);
-                node.compare_clocks();
-                obey(&node, pulse, began, timed).await;
+        let beat = Beat { session: node.session, held, as_of, reconnected: failed };
+        let pulse = node.ask("keep this session alive", node.store.beat(beat)).await;
+        failed = pulse.is_none();
+        let Some(pulse) = pulse else { continue };
+        node.compare_clocks();
+        if !pulse.alive {
+            // Somebody took this session for dead: nothing it holds is its own any more.
+            if !std::mem::replace(&mut dead, true) {
+                notice::warn("session", "this runner was taken for dead; it begins anew");
+                node.revoke(|_| true, Revoked::Lost);
             }
-            Err(error) => {
-                failed = true;
-                node.store_fails(&error);
+            failed = !attach(&node).await;
+            if failed {
+                continue;
             }
+            node.trust.begin_anew(node.env.uptime());
+        } else if timed && node.take_stale() && !attach(&node).await {
+            // Who declares otherwise may be gone by now. Asked at the pace of the beats: an attach may wake others.
+            node.set_stale();
         }
+        dead = false;
+        obey(&node, pulse, began);
     }
+}
+
+/// Opens the session anew, and hands what it found to the scheduler. Returns whether the store has answered.
+async fn attach(node: &Arc<Node>) -> bool {
+    let attached = node.ask("open this session", node.store.attach(node.attach(Vec::new()))).await;
+    let answered = attached.is_some();
+    if let Some(attached) = attached {
+        node.hand_over(attached);
+    }
+    answered
 }
 
 fn interval(node: &Node) -> Duration {
@@ -59,19 +79,7 @@ async fn wait_for(node: &Node, wait: Duration) {
     }
 }
 
-async fn obey(node: &Arc<Node>, pulse: Pulse, began: Duration, timed: bool) {
-    if !pulse.alive {
-        // Somebody took this session for dead: nothing it holds is its own any more.
-        notice::warn("session", "this runner was taken for dead; it begins anew");
-        node.revoke(|_| true, Revoked::Lost);
-        let attached = node.persist(|store| store.attach(node.attach(Vec::new()))).await;
-        node.trust.begin_anew(node.env.uptime());
-        node.hand_over(attached);
-    } else if timed && node.take_stale() {
-        // Who declares otherwise may be gone by now. Asked at the pace of the beats: an attach may wake others.
-        let attached = node.persist(|store| store.attach(node.attach(Vec::new()))).await;
-        node.hand_over(attached);
-    }
+fn obey(node: &Node, pulse: Pulse, began: Duration) {
     let trusted = node.is_trusted();
     node.trust.renew(began);
     if !trusted {

@@ -1,8 +1,8 @@
-//! The dispatcher's calls of `settle`: one numbered series, each call acknowledging those before it.
+//! Calls of `settle` in one numbered series, each call acknowledging those before it.
 
 use std::{sync::Arc, time::Duration};
 
-use jobs_core::{Millis, STEP_RECORDS, Settle, Settled, Settlement, Want, notice};
+use jobs_core::{End, Millis, STEP_RECORDS, Settle, Settled, Settlement, Token, Want, notice};
 
 use crate::{
     batch::{Batch, halves, is_too_much},
@@ -13,12 +13,14 @@ use crate::{
     refusal::Refusal,
 };
 
-/// The number of the lane: the dispatcher has one.
-const LANE: u32 = 0;
+/// The numbers of the lanes of a runner: the dispatcher's, and that of what it has set aside.
+const DISPATCHER: u32 = 0;
+const ASIDE: u32 = 1;
 
-/// The dispatcher's lane.
+/// One series of calls.
 pub(crate) struct Lane {
     node: Arc<Node>,
+    number: u32,
     /// The number of the last call.
     n: u64,
     batch: Batch,
@@ -32,44 +34,68 @@ pub(crate) struct Answer {
 }
 
 /// Settlements that go into one call.
-#[derive(Debug)]
-struct Part {
+#[derive(Debug, Default)]
+pub(crate) struct Part {
     settlements: Vec<Settlement>,
-    /// Whether they are what is settled instead of what the store refused.
+    /// Whether it is the death of an item, in place of an end that the store refused.
     instead: bool,
 }
 
 /// Why a part was not settled.
 enum Unsettled {
     Refused(Refusal),
+    /// The store has not answered, although it answers others.
     TooMuch,
 }
 
 impl Lane {
-    pub(crate) fn new(node: Arc<Node>) -> Self {
-        Self { node, n: 0, batch: Batch::of_at_most(STEP_RECORDS) }
+    /// The dispatcher's.
+    pub(crate) fn of_dispatcher(node: Arc<Node>) -> Self {
+        Self::numbered(node, DISPATCHER)
+    }
+
+    /// That of what was set aside.
+    pub(crate) fn of_aside(node: Arc<Node>) -> Self {
+        Self::numbered(node, ASIDE)
+    }
+
+    fn numbered(node: Arc<Node>, number: u32) -> Self {
+        Self { node, number, n: 0, batch: Batch::of_at_most(STEP_RECORDS) }
     }
 
     /// Settles all of these, in as many calls as it takes, and leases with the last of them. What the store refuses is
-    /// found by halves, and ends as dead with the reason: nothing else waits for it.
+    /// found by halves, and ends as dead with the reason; what it does not answer, although it answers others, is set
+    /// aside. Nothing else waits for either.
     pub(crate) async fn settle(&mut self, settlements: Vec<Settlement>, want: &Want) -> Answer {
+        self.settle_part(Part { settlements, instead: false }, want.clone()).await
+    }
+
+    /// The same for a part that was set aside.
+    pub(crate) async fn settle_part(&mut self, part: Part, mut want: Want) -> Answer {
         let mut answer = Answer::default();
-        let mut parts = Vec::new();
-        let mut rest = settlements;
-        while rest.len() > self.batch.size() {
-            let next = rest.split_off(self.batch.size());
-            parts.push(Part { settlements: std::mem::replace(&mut rest, next), instead: false });
-        }
-        parts.push(Part { settlements: rest, instead: false });
-        parts.reverse();
+        let mut parts = vec![part];
         while let Some(part) = parts.pop() {
-            let want = if parts.is_empty() { want.clone() } else { Want::default() };
-            match self.call(&part, want).await {
+            let part = part.cut(self.batch.size(), &mut parts);
+            let wanted = if parts.is_empty() { std::mem::take(&mut want) } else { Want::default() };
+            let leases = wanted.slots > 0;
+            if part.settlements.is_empty() && !leases {
+                continue;
+            }
+            match self.call(&part, wanted.clone()).await {
                 Ok((settled, asked)) => {
-                    acknowledge(&self.node, &part.settlements, &settled);
+                    if !settled.leases.is_empty() {
+                        // Without being asked to, if this repeats a call that was done and not answered.
+                        want = Want::default();
+                    }
+                    self.acknowledge(&part, &settled);
                     self.node.ending.put(settled.ended);
                     answer.leases.extend(settled.leases.into_iter().map(|lease| Granted { lease, asked }));
                     answer.next_due = settled.next_due;
+                }
+                // What was wanted may be what was refused, or what takes too long: it is asked for by itself.
+                Err(_) if leases && !part.settlements.is_empty() => {
+                    want = wanted;
+                    parts.extend([Part::default(), part]);
                 }
                 Err(unsettled) => parts.extend(self.smaller(part, unsettled)),
             }
@@ -77,15 +103,21 @@ impl Lane {
         answer
     }
 
-    /// One call, again and again until it is answered.
+    /// One call, again and again until it is answered, or shown to be too much.
     async fn call(&mut self, part: &Part, want: Want) -> Result<(Settled, Duration), Unsettled> {
-        let (node, session, n) = (self.node.clone(), self.node.session, self.n + 1);
+        let (node, session, lane, n) = (self.node.clone(), self.node.session, self.number, self.n + 1);
         let (settlements, count) = (part.settlements.clone(), part.settlements.len());
-        let settle = Settle { session, lane: LANE, n, settlements, effects: Vec::new(), want };
+        let settle = Settle { session, lane, n, settlements, effects: Vec::new(), want };
+        let began = node.env.uptime();
         let (mut wait, mut failures) = (Duration::from_millis(10), 0);
         loop {
             let asked = node.env.uptime();
-            match node.ask_or_refusal(node.store.settle(settle.clone())).await {
+            let call = node.store.settle(settle.clone());
+            let answer = match self.number {
+                ASIDE => node.ask_again(call).await,
+                _ => node.ask_or_refusal(call).await,
+            };
+            match answer {
                 Ok(Some(settled)) => {
                     self.n = n;
                     self.batch.took(count, node.env.uptime().saturating_sub(asked));
@@ -94,8 +126,12 @@ impl Lane {
                 Ok(None) => failures += 1,
                 Err(refusal) => return Err(Unsettled::Refused(refusal)),
             }
-            if count > 1 && is_too_much(failures, &node) {
+            if is_too_much(failures, began, &node) {
                 self.batch.failed(count);
+                // Its first part goes under the same number: if the call was done after all, it is its repeat. What
+                // follows one that has no parts has another number.
+                let has_parts = count + usize::from(settle.want.slots > 0) > 1;
+                self.n = if has_parts { self.n } else { n };
                 return Err(Unsettled::TooMuch);
             }
             node.env.sleep(node.env.about(wait)).await;
@@ -103,40 +139,88 @@ impl Lane {
         }
     }
 
-    /// What is tried instead of a part that was not settled, the last first. The first half goes under the same number:
-    /// if the call was done after all, it is its repeat.
+    /// What is tried instead of a part that was not settled, the last first.
     fn smaller(&self, part: Part, unsettled: Unsettled) -> Vec<Part> {
-        let Part { settlements, instead } = part;
+        let Part { mut settlements, instead } = part;
         if settlements.len() > 1 {
             return halves(settlements).map(|settlements| Part { settlements, instead }).into();
         }
-        let Unsettled::Refused(refusal) = unsettled else { return Vec::new() };
-        let node = &self.node;
-        let one = settlements.first().filter(|_| !instead);
-        let Some((one, held)) = one.and_then(|one| Some((one, node.leases.get(one.token)?))) else {
-            let text = format_args!("the store refused to settle and lease: {}", refusal.0);
-            notice::warn("refused", text);
-            return Vec::new();
-        };
-        let dead = refusal.instead(one, &node.name, node.clock.now());
-        if let jobs_core::End::Dead(failure) = &dead.end {
-            let (job, run, item) = (held.header.job.to_string(), held.run(), held.item(one.from));
-            node.bus.say(Event::ItemDead { job, run, item, failure: (**failure).clone() });
+        match (settlements.pop(), unsettled) {
+            (None, Unsettled::TooMuch) => {
+                notice::warn(
+                    "lease",
+                    "the store does not answer when it is asked for work; it is asked again",
+                );
+                Vec::new()
+            }
+            (None, Unsettled::Refused(refusal)) => {
+                notice::warn("lease", format_args!("the store refused to lease: {refusal}"));
+                Vec::new()
+            }
+            (Some(one), Unsettled::TooMuch) => {
+                self.node.aside.put(Part { settlements: vec![one], instead });
+                Vec::new()
+            }
+            (Some(one), Unsettled::Refused(refusal)) => self.refused(one, instead, &refusal),
         }
+    }
+
+    /// What is tried instead of a settlement that the store refused: its items one by one, and then their deaths.
+    fn refused(&self, one: Settlement, instead: bool, refusal: &Refusal) -> Vec<Part> {
+        let node = &self.node;
+        if one.to - one.from > 1 {
+            let middle = one.from + (one.to - one.from) / 2;
+            let parts = [Settlement { from: middle, ..one.clone() }, Settlement { to: middle, ..one }];
+            return parts.map(|part| Part { settlements: vec![part], instead }).into();
+        }
+        if instead || !node.leases.holds(one.token) {
+            // Nobody names its lease any more once its other items are settled, so that the store takes it back.
+            node.leases.settled(one.token, one.to - one.from);
+            notice::warn("refused", format_args!("the store refused how an item ended: {refusal}"));
+            return Vec::new();
+        }
+        let dead = refusal.instead(&one, &node.name, node.clock.now());
         vec![Part { settlements: vec![dead], instead: true }]
     }
-}
 
-/// Forgets what the store has settled, and what it says is lost.
-fn acknowledge(node: &Node, settlements: &[Settlement], settled: &Settled) {
-    for settlement in settlements {
-        node.leases.settled(settlement.token, settlement.to - settlement.from);
+    /// Forgets what the store has settled, and what it says is lost.
+    fn acknowledge(&self, part: &Part, settled: &Settled) {
+        let node = &self.node;
+        for settlement in &part.settlements {
+            if part.instead && !settled.lost.contains(&settlement.token) {
+                self.report_death(settlement);
+            }
+            node.leases.settled(settlement.token, settlement.to - settlement.from);
+        }
+        settled.lost.iter().for_each(|token| self.lose(*token));
     }
-    for token in &settled.lost {
-        let Some(held) = node.leases.let_go(*token) else { continue };
+
+    fn report_death(&self, settlement: &Settlement) {
+        let (Some(held), End::Dead(failure)) = (self.node.leases.get(settlement.token), &settlement.end)
+        else {
+            return;
+        };
+        let (job, run, item) = (held.header.job.to_string(), held.run(), held.item(settlement.from));
+        self.node.bus.say(Event::ItemDead { job, run, item, failure: (**failure).clone() });
+    }
+
+    fn lose(&self, token: Token) {
+        let node = &self.node;
+        let Some(held) = node.leases.let_go(token) else { return };
         let (job, run, item) = (held.header.job.to_string(), held.run(), held.item(0));
         node.bus.say(Event::LeaseLost { job, run, item });
         held.revoke(Revoked::Lost);
-        node.attempts.cancel(|other| other.token == *token);
+        node.attempts.cancel(|other| other.token == token);
+    }
+}
+
+impl Part {
+    /// The first of its settlements, at most so many; the others go back among those that wait.
+    fn cut(mut self, most: usize, waiting: &mut Vec<Self>) -> Self {
+        if self.settlements.len() > most {
+            let settlements = self.settlements.split_off(most);
+            waiting.push(Self { settlements, instead: self.instead });
+        }
+        self
     }
 }

@@ -53,6 +53,7 @@
 #[path = "private.rs"]
 pub mod __private;
 mod appends;
+mod aside;
 mod attempt;
 mod attempts;
 mod banner;

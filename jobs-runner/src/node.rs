@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU8, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -16,6 +16,7 @@ use jobs_core::{
 use tokio::sync::Notify;
 
 use crate::{
+    aside::Aside,
     attempts::Attempts,
     clock::StoreClock,
     desk::Desk,
@@ -51,6 +52,7 @@ pub(crate) struct Node {
     pub(crate) tasks: Tasks,
     pub(crate) outbox: Outbox,
     pub(crate) ending: Ending,
+    pub(crate) aside: Aside,
     pub(crate) attempts: Attempts,
     /// How far the runner is.
     phase: AtomicU8,
@@ -78,6 +80,8 @@ pub(crate) struct Node {
     stopped: Mutex<BTreeSet<Arc<str>>>,
     /// Since when, by this machine's uptime, the store has not answered.
     lost_since: Mutex<Option<Duration>>,
+    /// When it has answered last, in nanoseconds of the uptime.
+    answered: AtomicU64,
 }
 
 /// A store, which has no text of its own.
@@ -143,6 +147,7 @@ impl Node {
             tasks,
             outbox: Outbox::default(),
             ending: Ending::default(),
+            aside: Aside::default(),
             attempts: Attempts::default(),
             phase: AtomicU8::new(Phase::Running as u8),
             phase_changed: Notify::new(),
@@ -160,36 +165,16 @@ impl Node {
             resumed: Mutex::default(),
             stopped: Mutex::default(),
             lost_since: Mutex::default(),
+            answered: AtomicU64::new(0),
         }
     }
 
-    /// Calls the store until it answers. The call must be one that may be repeated.
-    pub(crate) async fn persist<'a, T>(&'a self, call: impl Fn(&'a dyn Store) -> StoreResult<'a, T>) -> T {
-        self.persist_asked(call).await.0
-    }
-
-    /// The same, with this machine's uptime when the call that was answered was made.
-    pub(crate) async fn persist_asked<'a, T>(
-        &'a self,
-        call: impl Fn(&'a dyn Store) -> StoreResult<'a, T>,
-    ) -> (T, Duration) {
-        let mut wait = Duration::from_millis(10);
-        loop {
-            let asked = self.env.uptime();
-            if let Some(value) = self.ask(call(&**self.store)).await {
-                return (value, asked);
-            }
-            self.env.sleep(self.env.about(wait)).await;
-            wait = (wait * 2).min(Duration::from_secs(1));
-        }
-    }
-
-    /// Takes in the answer of one call, if there is one. A refusal is reported, and is none.
-    pub(crate) async fn ask<T>(&self, call: StoreResult<'_, T>) -> Option<T> {
+    /// Takes in the answer of one call, if there is one. A refusal is none, and is reported: `to` says what was refused.
+    pub(crate) async fn ask<T>(&self, to: &str, call: StoreResult<'_, T>) -> Option<T> {
         match self.ask_or_refusal(call).await {
             Ok(answer) => answer,
-            Err(Refusal(reason)) => {
-                notice::warn("refused", format_args!("the store refused a call: {reason}"));
+            Err(refusal) => {
+                notice::warn("refused", format_args!("the store refused to {to}: {refusal}"));
                 None
             }
         }
@@ -198,22 +183,35 @@ impl Node {
     /// Takes in the answer of one call, if there is one; `Err` if the store refused it, which is no outage.
     pub(crate) async fn ask_or_refusal<T>(&self, call: StoreResult<'_, T>) -> Result<Option<T>, Refusal> {
         let asked = self.env.uptime();
-        match call.await {
-            Ok(reply) => {
-                self.store_answers();
-                Ok(Some(self.observe(reply, asked)))
-            }
-            Err(error) => match Refusal::of(&error) {
-                Some(refusal) => {
-                    self.store_answers();
-                    Err(refusal)
-                }
-                None => {
-                    self.store_fails(&error);
-                    Ok(None)
-                }
-            },
+        let answer = self.answer(call).await;
+        if let Err(error) = &answer
+            && Refusal::of(error).is_none()
+        {
+            self.store_fails(error, asked);
         }
+        Self::unless_refused(answer)
+    }
+
+    /// The same for a call that the store has not answered before although it answers others: that it does not again says
+    /// nothing of the store.
+    pub(crate) async fn ask_again<T>(&self, call: StoreResult<'_, T>) -> Result<Option<T>, Refusal> {
+        Self::unless_refused(self.answer(call).await)
+    }
+
+    fn unless_refused<T>(answer: Result<T, StoreError>) -> Result<Option<T>, Refusal> {
+        match answer {
+            Ok(value) => Ok(Some(value)),
+            Err(error) => Refusal::of(&error).map_or(Ok(None), Err),
+        }
+    }
+
+    async fn answer<T>(&self, call: StoreResult<'_, T>) -> Result<T, StoreError> {
+        let asked = self.env.uptime();
+        let answer = call.await;
+        if answer.as_ref().map_or_else(|error| Refusal::of(error).is_some(), |_| true) {
+            self.store_answers();
+        }
+        Ok(self.observe(answer?, asked))
     }
 
     /// Says so if this machine's time of day is not the store's.
@@ -245,15 +243,28 @@ impl Node {
         }
     }
 
-    pub(crate) fn store_fails(&self, error: &StoreError) {
+    /// A call failed that was made then. The store is lost unless it has answered another since.
+    fn store_fails(&self, error: &StoreError, asked: Duration) {
         let mut since = lock(&self.lost_since);
-        if since.is_none() {
+        if since.is_none() && !self.has_been_answered_since(asked) {
             *since = Some(self.env.uptime());
             self.bus.say(Event::StoreLost { message: error.to_string() });
         }
     }
 
-    pub(crate) fn store_answers(&self) {
+    /// Whether the store has answered any call since then.
+    pub(crate) fn has_been_answered_since(&self, uptime: Duration) -> bool {
+        self.answered_at() > uptime
+    }
+
+    /// When the store has answered last.
+    pub(crate) fn answered_at(&self) -> Duration {
+        Duration::from_nanos(self.answered.load(Ordering::Acquire))
+    }
+
+    fn store_answers(&self) {
+        let now = u64::try_from(self.env.uptime().as_nanos()).unwrap_or(u64::MAX);
+        self.answered.fetch_max(now, Ordering::AcqRel);
         if let Some(since) = lock(&self.lost_since).take() {
             let after = self.env.uptime().saturating_sub(since);
             self.bus.say(Event::StoreBack { after });
@@ -312,8 +323,9 @@ impl Node {
             match self.store.detach(self.session).await {
                 Ok(reply) if reply.value => {}
                 Ok(_) => return,
-                Err(_) => {
-                    notice::warn("detach", "the store does not answer; the session ends with its lease");
+                Err(error) => {
+                    let text = "the session is not closed, and ends with its lease";
+                    notice::warn("detach", format_args!("{text}: {error}"));
                     return;
                 }
             }

@@ -1,6 +1,7 @@
 //! A running runner.
 
 use std::{
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -11,6 +12,7 @@ use std::{
 use jobs_core::{AsJob, Attached, notice};
 
 use crate::{
+    aside,
     builder::RunnerBuilder,
     client::{Client, RunRequest},
     dispatcher, ending,
@@ -59,6 +61,7 @@ impl Runner {
         loops.spawn(heartbeat::watch_trust(node.clone()));
         loops.spawn(dispatcher::run(node.clone()));
         loops.spawn(ending::run(node.clone()));
+        loops.spawn(aside::run(node.clone()));
         loops.spawn(scheduler::run(node.clone(), attached));
         loops.spawn(upkeep::run(node.clone()));
         Self { node, client, grace, loops, crashed: AtomicBool::new(false) }
@@ -136,10 +139,15 @@ impl Runner {
                 Err(ShutdownError::Forced)
             }
             ended = self.shutdown(self.grace) => {
-                self.idle_within(Duration::from_secs(1), || false).await;
-                let closed = self.node.reached(Phase::Closed);
-                if self.node.is_busy() || tokio::time::timeout(SETTLED_WITHIN, closed).await.is_err() {
-                    notice::warn("blocking", "blocking handlers remain; the process is ended");
+                let node = &self.node;
+                idle_within(node, Duration::from_secs(1), || false).await;
+                if node.is_busy() || !while_answered(node, node.reached(Phase::Closed)).await {
+                    let remains = match (node.attempts.is_blocked(), node.is_busy()) {
+                        (true, _) => "blocking handlers remain",
+                        (false, true) => "attempts remain that do not end",
+                        (false, false) => "the store does not answer",
+                    };
+                    notice::warn("blocking", format_args!("{remains}; the process is ended"));
                     std::process::exit(1);
                 }
                 ended
@@ -155,50 +163,14 @@ impl Runner {
     /// # Errors
     /// [`ShutdownError::GraceExceeded`] if attempts had to be dropped, or are still blocking.
     pub async fn shutdown(&self, grace: Duration) -> Result<(), ShutdownError> {
-        let node = &self.node;
-        node.shutting_down.store(true, Ordering::Release);
-        node.enter(Phase::Draining);
-        node.return_unstarted();
-        self.idle_within(grace, || false).await;
-        let cancelled = node.slots.taken() as u64;
-        if cancelled > 0 {
-            node.revoke(|_| true, Revoked::Shutdown);
-            self.idle_within(DROPPED_WITHIN, || node.attempts.only_blocking()).await;
-        }
-        node.enter(Phase::Ended);
-        let (loops, last) = (self.loops.clone(), node.clone());
-        let detach = async move {
-            loops.ended().await;
-            last.detach().await;
-            last.close();
-        };
-        if node.is_busy() {
-            tokio::spawn(detach);
-        } else if tokio::time::timeout(SETTLED_WITHIN, detach).await.is_err() {
-            notice::warn("unsettled", "the store does not answer; what is not settled is done again");
-            self.loops.stop();
-            node.close();
-        }
-        if cancelled > 0 { Err(ShutdownError::GraceExceeded { cancelled }) } else { Ok(()) }
-    }
-
-    /// Waits until no attempt runs, for so long at the most, or until `enough`.
-    async fn idle_within(&self, time: Duration, enough: impl Fn() -> bool) {
-        let node = &self.node;
-        let until = node.env.uptime().saturating_add(time);
-        loop {
-            // The waiter is made before it is looked: an end in between finds it.
-            let freed = node.slots.freed();
-            let left = until.saturating_sub(node.env.uptime());
-            if !node.is_busy() || enough() || left.is_zero() {
-                return;
-            }
-            tokio::select! {
-                biased;
-                () = freed => {}
-                () = node.env.sleep(left) => {}
-            }
-        }
+        // On a task of its own: it goes on when nobody waits for it any more.
+        let (done, ended) = tokio::sync::oneshot::channel();
+        let end = end(self.node.clone(), self.loops.clone(), grace);
+        self.node.tasks.spawn(async move {
+            // Whoever asked may have gone.
+            let _unheard = done.send(end.await);
+        });
+        ended.await.unwrap_or(Err(ShutdownError::Forced))
     }
 
     /// Stops at once, as a crash would.
@@ -217,9 +189,72 @@ impl Runner {
     }
 }
 
+/// Ends a runner: see [`Runner::shutdown`].
+async fn end(node: Arc<Node>, loops: Tasks, grace: Duration) -> Result<(), ShutdownError> {
+    node.shutting_down.store(true, Ordering::Release);
+    node.enter(Phase::Draining);
+    node.return_unstarted();
+    idle_within(&node, grace, || false).await;
+    let cancelled = node.slots.taken() as u64;
+    if cancelled > 0 {
+        node.revoke(|_| true, Revoked::Shutdown);
+        idle_within(&node, DROPPED_WITHIN, || node.attempts.only_blocking()).await;
+    }
+    node.enter(Phase::Ended);
+    let (last, all) = (node.clone(), loops.clone());
+    let detach = async move {
+        all.ended().await;
+        last.detach().await;
+        last.close();
+    };
+    if node.is_busy() {
+        node.tasks.spawn(detach);
+    } else if !while_answered(&node, detach).await {
+        notice::warn("unsettled", "the store does not answer; what is not settled is done again");
+        loops.stop();
+        node.close();
+    }
+    if cancelled > 0 { Err(ShutdownError::GraceExceeded { cancelled }) } else { Ok(()) }
+}
+
+/// Waits until no attempt runs, for so long at the most, or until `enough`.
+async fn idle_within(node: &Node, time: Duration, enough: impl Fn() -> bool) {
+    let until = node.env.uptime().saturating_add(time);
+    loop {
+        // The waiter is made before it is looked: an end in between finds it.
+        let freed = node.slots.freed();
+        let left = until.saturating_sub(node.env.uptime());
+        if !node.is_busy() || enough() || left.is_zero() {
+            return;
+        }
+        tokio::select! {
+            biased;
+            () = freed => {}
+            () = node.env.sleep(left) => {}
+        }
+    }
+}
+
+/// Waits for what the store has to answer, for as long as it answers anything. Returns whether it was done.
+async fn while_answered(node: &Node, done: impl Future<Output = ()>) -> bool {
+    let (mut done, began) = (pin!(done), node.env.uptime());
+    loop {
+        let until = node.answered_at().max(began) + SETTLED_WITHIN;
+        let left = until.saturating_sub(node.env.uptime());
+        if left.is_zero() {
+            return false;
+        }
+        tokio::select! {
+            biased;
+            () = &mut done => return true,
+            () = node.env.sleep(left) => {}
+        }
+    }
+}
+
 /// An attempt that is told to end is dropped within this, unless it blocks.
 const DROPPED_WITHIN: Duration = Duration::from_millis(500);
-/// The last results are settled within this, or not at all.
+/// A store that has answered nothing for so long settles the last results no more.
 const SETTLED_WITHIN: Duration = Duration::from_secs(5);
 
 impl Drop for Runner {

@@ -24,6 +24,10 @@ use crate::{
 
 /// So many ticks are fired in one call.
 const BATCH: usize = 256;
+/// A tick that the store refused is tried again after this long, if no other follows it before.
+const REFUSED: Duration = Duration::from_secs(60);
+/// Ticks that cannot be passed over yet, for the store's clock is behind them, are looked at again after this long.
+const NOT_YET: Duration = Duration::from_millis(100);
 
 /// One schedule as the scheduler follows it.
 struct Entry {
@@ -35,6 +39,8 @@ struct Entry {
     stale: bool,
     /// The tick that fired last was caught up.
     catching_up: bool,
+    /// The store said that nothing of it can be done before.
+    not_before: Millis,
 }
 
 /// Fires ticks until the runner drains.
@@ -98,6 +104,7 @@ impl Scheduler {
             let known = self.entries.get(job);
             let generation = known.map_or(0, |entry| entry.generation);
             let catching_up = known.is_some_and(|entry| entry.catching_up);
+            let not_before = known.map_or(Millis(0), |entry| entry.not_before);
             // The answer may be older than what was fired since it was asked for.
             let set_back = attached.ahead.iter().any(|ahead| ahead.schedule == *job && ahead.set_back);
             if let Some(known) = known.filter(|known| known.state.cursor > state.cursor)
@@ -109,7 +116,7 @@ impl Scheduler {
             if stale {
                 node.set_stale();
             }
-            let entry = Entry { desk: desk.clone(), state, generation, stale, catching_up };
+            let entry = Entry { desk: desk.clone(), state, generation, stale, catching_up, not_before };
             self.entries.insert(job.clone(), entry);
             self.plan(job);
         }
@@ -153,7 +160,8 @@ impl Scheduler {
         };
         if let Some(tick) = timetable.next_after(after) {
             let turn = self.node.rivals.wait(self.node.session, job, tick);
-            self.heap.push(Reverse((timetable.fires_at(tick) + turn, job.clone(), entry.generation)));
+            let at = (timetable.fires_at(tick) + turn).max(entry.not_before);
+            self.heap.push(Reverse((at, job.clone(), entry.generation)));
         }
         // What is out of date would stay until its time comes.
         if self.heap.len() > 2 * self.entries.len() + 64 {
@@ -291,13 +299,20 @@ impl Scheduler {
         let mut again = Round::default();
         if !round.passes.is_empty() {
             let passes = round.passes.iter().map(|(_, pass)| pass.clone()).collect();
-            match self.node.ask(self.node.store.pass(passes)).await {
-                Some(passings) => {
+            match self.node.ask_or_refusal(self.node.store.pass(passes)).await {
+                Ok(Some(passings)) => {
                     for ((job, pass), passing) in round.passes.into_iter().zip(passings) {
                         self.passed(&job, pass, passing);
                     }
                 }
-                None => round.passes.iter().for_each(|(job, _)| self.plan(job)),
+                Ok(None) => round.passes.iter().for_each(|(job, _)| self.plan(job)),
+                Err(refusal) => {
+                    let jobs: Vec<_> =
+                        round.passes.iter().map(|(job, pass)| (job, pass.passed.last())).collect();
+                    let jobs =
+                        jobs.into_iter().map(|(job, last)| (job, last.map(|last| Millis::from(last.last))));
+                    self.refused(jobs.collect(), &refusal);
+                }
             }
         }
         if !round.fires.is_empty() {
@@ -319,12 +334,10 @@ impl Scheduler {
                     self.batch.failed(count);
                     round.fires.iter().for_each(|(job, ..)| self.plan(job));
                 }
-                // One by one shows which of them is refused.
-                Err(_) if count > 1 => {
-                    self.batch.failed(1);
-                    round.fires.iter().for_each(|(job, ..)| self.plan(job));
+                Err(refusal) => {
+                    let jobs = round.fires.iter().map(|(job, _, tick)| (job, Some(tick.tick)));
+                    self.refused(jobs.collect(), &refusal);
                 }
-                Err(refusal) => round.fires.iter().for_each(|(job, ..)| self.refused(job, &refusal)),
             }
             drop(reserved);
         }
@@ -336,7 +349,7 @@ impl Scheduler {
             Passing::Passed => self.moved(job, &pass.passed),
             Passing::Already(state) => self.set(job, |entry| entry.state = state),
             Passing::Stale => self.stale(job),
-            Passing::NotYet => {}
+            Passing::NotYet => self.wait(job, NOT_YET),
         }
         self.plan(job);
     }
@@ -376,17 +389,44 @@ impl Scheduler {
             }
             Firing::Busy { .. } => self.busy(job, &passed, tick),
             Firing::Paused { .. } => return self.decide_one(job, true, again),
-            // The store's clock is behind what was known of it; the reply has told by how much.
-            Firing::NotYet { .. } => {}
+            // The store's clock is behind what was known of it.
+            Firing::NotYet { wait } => self.wait(job, wait),
             Firing::Stale => self.stale(job),
         }
         self.plan(job);
     }
 
-    /// The store does not take the ticks of a schedule: it is left out until the session is attached again, and the
-    /// others go on.
-    fn refused(&self, job: &Arc<str>, refusal: &Refusal) {
-        notice::warn("refused", format_args!("{job}: the store refused its tick: {}", refusal.0));
+    /// The store refused these ticks, each of its job: one by one shows which of them. That one is tried again with the
+    /// next tick, which says what became of it; the others go on.
+    fn refused(&mut self, ticks: Vec<(&Arc<str>, Option<Millis>)>, refusal: &Refusal) {
+        if ticks.len() > 1 {
+            self.batch.failed(1);
+        } else {
+            for (job, tick) in &ticks {
+                self.put_off(job, *tick, refusal);
+            }
+        }
+        ticks.iter().for_each(|(job, _)| self.plan(job));
+    }
+
+    fn put_off(&mut self, job: &Arc<str>, tick: Option<Millis>, refusal: &Refusal) {
+        let later = self.node.clock.now() + REFUSED;
+        self.set(job, |entry| {
+            let next = entry.desk.job.timetable.as_ref().and_then(|timetable| {
+                let next = timetable.next_after(tick?)?;
+                Some(timetable.fires_at(next))
+            });
+            entry.not_before = next.unwrap_or(later);
+        });
+        let at = tick.map(Millis::timestamp).map(|at| format!(" of {at}")).unwrap_or_default();
+        let text = "it is tried again with the next one";
+        notice::warn("refused", format_args!("{job}: the store refused its tick{at}: {refusal}; {text}"));
+    }
+
+    /// Nothing is asked of the store for a schedule for so long.
+    fn wait(&mut self, job: &Arc<str>, wait: Duration) {
+        let until = self.node.clock.now() + wait;
+        self.set(job, |entry| entry.not_before = until);
     }
 
     /// Another declaration is in force, until those who declare it are gone.

@@ -1,8 +1,13 @@
 //! The slots of the process: how many attempts run at once, whatever their job.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst},
+};
 
 use tokio::sync::Notify;
+
+use crate::lock::lock;
 
 /// The slots of the process.
 #[derive(Debug)]
@@ -14,6 +19,8 @@ pub(crate) struct Slots {
     fills: AtomicUsize,
     /// Room that calls under way have asked for.
     reserved: AtomicUsize,
+    /// Held by who reserves.
+    reserving: Mutex<()>,
     /// How many have been given to workers.
     turns: AtomicU64,
     /// Whether a job's items wait for one.
@@ -29,6 +36,7 @@ impl Slots {
             running: AtomicUsize::new(0),
             fills: AtomicUsize::new(0),
             reserved: AtomicUsize::new(0),
+            reserving: Mutex::new(()),
             turns: AtomicU64::new(0),
             crowded: AtomicBool::new(false),
             freed: Notify::new(),
@@ -81,6 +89,11 @@ impl Slots {
     pub(crate) fn left(&self, by_workers: usize) -> u32 {
         let taken = by_workers + self.fills.load(SeqCst) + self.reserved.load(SeqCst);
         u32::try_from(self.most.saturating_sub(taken)).unwrap_or(u32::MAX)
+    }
+
+    /// Looking what is left and reserving it is one step while this is held.
+    pub(crate) fn one_by_one(&self) -> MutexGuard<'_, ()> {
+        lock(&self.reserving)
     }
 
     pub(crate) fn reserve(&self, slots: u32) {

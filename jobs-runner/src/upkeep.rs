@@ -23,12 +23,12 @@ async fn keep_up(node: &Node) {
     loop {
         rest(node, node.poll).await;
         // Whoever ended the last item of a run may have died before it could say so.
-        let ended = node.ask(node.store.completable(STEP_RECORDS)).await;
+        let ended = node.ask("list the runs that may be over", node.store.completable(STEP_RECORDS)).await;
         node.ending.put(ended.unwrap_or_default());
         if node.env.uptime().saturating_sub(last_share) >= node.lease / 5 {
             last_share = node.env.uptime();
             share(node).await;
-            if let Some(sessions) = node.ask(node.store.sessions()).await {
+            if let Some(sessions) = node.ask("list its sessions", node.store.sessions()).await {
                 node.meet(&sessions);
             }
         }
@@ -38,7 +38,7 @@ async fn keep_up(node: &Node) {
 /// Takes back and removes step by step, for as long as there is more: so it keeps up with what is made. What the store
 /// does not answer is asked for again in the next round.
 async fn share(node: &Node) {
-    while let Some(reaped) = node.ask(node.store.reap(node.session)).await {
+    while let Some(reaped) = node.ask("take back what dead nodes hold", node.store.reap(node.session)).await {
         let more = reaped.more;
         node.reaped(reaped);
         if !more {
@@ -46,7 +46,7 @@ async fn share(node: &Node) {
         }
         tokio::task::yield_now().await;
     }
-    while let Some(pruned) = node.ask(node.store.prune(PRUNED)).await
+    while let Some(pruned) = node.ask("remove what is not kept", node.store.prune(PRUNED)).await
         && pruned.more
     {
         tokio::task::yield_now().await;
