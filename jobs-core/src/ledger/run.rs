@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fill, Tally};
-use crate::{Counts, ErrorGroup, Millis, RunId, RunReport, RunState, SessionId, Token, Trigger};
+use super::{Fill, FillEnd, Tally};
+use crate::{Counts, ErrorGroup, FailureKind, Millis, RunId, RunReport, RunState, SessionId, Token, Trigger};
 
 /// A run. Which job it belongs to, and by which request it was made, is kept beside it: stores find runs by both.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +52,9 @@ pub struct RunRecord {
     /// How it ended, and when.
     pub over: Option<(RunState, Millis)>,
 }
+
+/// What is said of items that are missing.
+const GONE: &str = "its items are gone: they were removed from the store";
 
 impl Run {
     /// A run in which nothing has happened, of so many items: with a query, none yet.
@@ -130,6 +133,20 @@ impl Run {
         for group in errors {
             ErrorGroup::add(&mut self.record.errors, group);
         }
+    }
+
+    /// Ends what is missing of it: it is not over, and nothing of it is left in the store, so somebody has removed it. What
+    /// is missing is dead; a query that is missing has failed. Returns how many items those are, and what was staged.
+    pub fn give_up(&mut self) -> (u64, FillEnd) {
+        let staged = self.drop_staged();
+        self.record.query_failed |= self.record.fill.take().is_some();
+        let missing = self.counts.total.saturating_sub(self.counts.ended());
+        self.counts.dead += missing;
+        self.fresh = 0;
+        let (kind, message) = (FailureKind::Undecodable, GONE.to_owned());
+        let sample = self.id.item(0);
+        ErrorGroup::add(&mut self.record.errors, ErrorGroup { kind, message, count: missing.max(1), sample });
+        (missing, staged)
     }
 
     /// What users see of it.
@@ -211,6 +228,24 @@ mod tests {
         run.add(tally.clone());
         assert_eq!((run.counts.ok, run.counts.cancelled, run.fresh), (1, 2, 0));
         assert!(run.has_ended());
+    }
+
+    #[test]
+    fn what_is_missing_of_a_run_is_no_success() {
+        let mut run = Run { fresh: 2, ..run(3) };
+        run.counts.ok = 1;
+        assert_eq!(run.give_up(), (2, FillEnd::Nothing));
+        assert!(run.has_ended() && !run.is_busy());
+        assert_eq!((run.counts.total, run.counts.dead, run.record.errors[0].count), (3, 2, 2));
+        run.end(Millis(9));
+        assert_eq!(run.state(), RunState::Partial);
+
+        let mut filling = self::run(0);
+        let fill = Fill { staged: 5, ..Fill::default() };
+        filling.record.fill = Some(fill.clone());
+        assert_eq!(filling.give_up(), (0, FillEnd::Drop(fill)));
+        filling.end(Millis(9));
+        assert_eq!(filling.state(), RunState::Failed, "nobody knows what its query found");
     }
 
     #[test]

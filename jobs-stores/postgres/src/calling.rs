@@ -140,7 +140,12 @@ impl Shared {
             None => self.look_up(space).await?,
         };
         let mut step = self.begin(lock, ns, offset).await?;
-        let done = work(&mut step, given).await;
+        let mut done = work(&mut step, given).await;
+        if done.is_ok()
+            && let Err(fault) = step.put_back().await
+        {
+            done = Err(fault);
+        }
         let Step { conn, now, marks, dropped, .. } = step;
         match done {
             Ok(value) => {

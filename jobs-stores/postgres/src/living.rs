@@ -245,19 +245,14 @@ impl Step {
     /// Ends a run whose items somebody has deleted by hand, so that it holds its job no longer.
     fn end_lost(&mut self, id: RunId) {
         let Some(of) = self.run(id).filter(|of| !of.run.has_ended()) else { return };
-        let missing = of.run.counts.total.saturating_sub(of.run.counts.ended());
-        notice::warn(
-            "lost",
-            format!("{missing} items of run {id} of `{}` are not in Postgres any more", of.name),
-        );
-        of.run.counts.total = of.run.counts.ended();
-        of.run.fresh = 0;
+        let (missing, staged) = of.run.give_up();
         of.changed = true;
-        let fill = of.run.record.fill.take();
-        of.run.record.query_failed |= fill.is_some();
-        if let Some(line) = fill.and_then(|fill| fill.place) {
-            self.drop_line(line);
-        }
+        let text = format!(
+            "{missing} items of run {id} of `{}` are not in Postgres any more; they are dead",
+            of.name
+        );
+        notice::warn("lost", text);
+        self.drop_staged(staged);
     }
 
     /// The rest of a chunk of which some items are dead now.

@@ -96,7 +96,8 @@ impl Step {
             facts.add(Facts::of(&self.rows(sql!(TALLIES, self.ns, ids)).await?)?);
         }
         // The newest first.
-        Ok((last, OfRun::all(&mut facts).iter().rev().map(OfRun::report).collect()))
+        let (runs, _) = OfRun::all(&mut facts);
+        Ok((last, runs.iter().rev().map(OfRun::report).collect()))
     }
 
     /// The verdicts of a schedule, newest first.

@@ -107,22 +107,27 @@ impl OfRun {
         })
     }
 
-    /// All runs among some facts, each with what was counted of it.
-    pub(crate) fn all(facts: &mut Facts) -> Vec<Self> {
+    /// All runs among some facts, each with what was counted of it; and what was counted of runs that this version cannot
+    /// read, which is counted again by one that can.
+    pub(crate) fn all(facts: &mut Facts) -> (Vec<Self>, Vec<TallyWrite>) {
         let mut runs: Vec<Self> = facts.take("run").iter().filter_map(Self::read).collect();
         // One that was read twice is the same: it is held.
         runs.sort_by_key(|of| of.run.id);
         runs.dedup_by_key(|of| of.run.id);
+        let mut unread = Vec::new();
         for row in facts.read::<TallyRow>("tally") {
             let id = RunId::new(row.run.cast_unsigned());
-            if let Some(of) = runs.iter_mut().find(|of| of.run.id == id) {
-                let errors = row.errors.as_deref().and_then(readable).unwrap_or_default();
-                let fresh = row.counts.fresh.cast_unsigned();
-                of.run.add(ledger::Tally { counts: row.counts.counts(0), fresh, errors });
-                of.changed = true;
+            let (counts, fresh) = (row.counts.counts(0), row.counts.fresh.cast_unsigned());
+            match runs.iter_mut().find(|of| of.run.id == id) {
+                Some(of) => {
+                    let errors = row.errors.as_deref().and_then(readable).unwrap_or_default();
+                    of.run.add(ledger::Tally { counts, fresh, errors });
+                    of.changed = true;
+                }
+                None => unread.push(TallyWrite { run: row.run, counts, fresh, errors: row.errors }),
             }
         }
-        runs
+        (runs, unread)
     }
 
     pub(crate) fn report(&self) -> RunReport {

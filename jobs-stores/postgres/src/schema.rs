@@ -1,6 +1,6 @@
 //! The tables, and how a database comes to have them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jobs_core::StoreError;
 use sqlx::{
@@ -62,9 +62,18 @@ pub(crate) async fn prepare_at(
     location: &str,
 ) -> Done<Prepared> {
     let late = |_| Fault::Late(settings.deadline.as_millis());
-    let mut conn = tokio::time::timeout(settings.deadline, connect.connect()).await.map_err(late)??;
-    // What is left of the session goes with the connection.
-    prepare(&mut conn, &settings.schema, location).await
+    let began = Instant::now();
+    loop {
+        let mut conn = tokio::time::timeout(settings.deadline, connect.connect()).await.map_err(late)??;
+        // What is left of the session goes with the connection.
+        match prepare(&mut conn, &settings.schema, location).await {
+            // A program of an older version works beside, and the server has ended this transaction for that one's.
+            Err(fault) if fault.is_conflict() && began.elapsed() < PATIENCE => {
+                tokio::time::sleep(Duration::from_millis(fastrand::u64(..500))).await;
+            }
+            prepared => return prepared,
+        }
+    }
 }
 
 /// Brings a schema to the newest version. In one transaction: behind a pooler, what follows it may be on another

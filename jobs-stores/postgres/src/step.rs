@@ -51,6 +51,8 @@ pub(crate) struct Step {
     pub(crate) failures: HashMap<(i64, i64), Vec<String>>,
     /// Whether something was dropped in one piece, and is still to be deleted.
     pub(crate) dropped: bool,
+    /// Whether counts were taken out of where they stood, and are still to be written.
+    taken_out: bool,
 }
 
 const WRITE: &str = "SELECT * FROM write_2($1, $2, $3::jsonb, $4)";
@@ -70,6 +72,7 @@ impl Step {
             payloads: HashMap::new(),
             failures: HashMap::new(),
             dropped: false,
+            taken_out: false,
         }
     }
 
@@ -82,9 +85,10 @@ impl Step {
     /// Loads facts; runs, payloads and failures among them are kept here.
     pub(crate) async fn load(&mut self, statement: Statement<'_>) -> Done<Facts> {
         let mut facts = Facts::of(&self.rows(statement).await?)?;
-        for run in OfRun::all(&mut facts) {
-            self.runs.insert(run.run.id, run);
-        }
+        let (runs, unread) = OfRun::all(&mut facts);
+        self.taken_out |= !unread.is_empty() || runs.iter().any(|of| of.changed);
+        self.runs.extend(runs.into_iter().map(|of| (of.run.id, of)));
+        self.writes.tallies.extend(unread);
         for fact in facts.take("body") {
             if let (Some(id), Some(items)) = (fact.read(), fact.items) {
                 self.payloads.insert(id, items);
@@ -98,6 +102,7 @@ impl Step {
 
     /// What is to be written, in the form in which it is sent; `None` if nothing is.
     pub(crate) fn sent(&mut self) -> Done<Option<(String, Vec<Vec<u8>>)>> {
+        self.taken_out = false;
         for (id, counted) in std::mem::take(&mut self.tallies) {
             match self.runs.get_mut(&id) {
                 Some(of) => {
@@ -120,6 +125,14 @@ impl Step {
         let Some((text, blobs)) = self.sent()? else { return Ok(known) };
         let mut facts = self.load(sql!(WRITE, self.ns, self.now.0, text, blobs)).await?;
         Ok(self.ended(&mut facts, known))
+    }
+
+    /// Puts back what was taken out to be added up, if the operation has written nothing.
+    pub(crate) async fn put_back(&mut self) -> Done<()> {
+        if self.taken_out {
+            self.write().await?;
+        }
+        Ok(())
     }
 
     /// Runs that are held and have ended.

@@ -41,6 +41,43 @@ fn stored(run: u64, due: u64) -> String {
     )
 }
 
+/// The server ends one of two transactions that wait for each other. The migration waits first, so it is that one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_beside_a_program_that_works_is_tried_again() {
+    let server = start();
+    run(&server, SCHEMA_1).await;
+    let mut old = connect(&server).await;
+    let begin = "BEGIN; SET LOCAL search_path TO jobs; LOCK TABLE link IN ROW EXCLUSIVE MODE";
+    sqlx::raw_sql(begin).execute(&mut old).await.unwrap();
+    let url = server.url();
+    let opening = tokio::spawn(async move { PostgresStore::connect(&url).await });
+    let waits = "SELECT FROM pg_locks WHERE NOT granted AND relation = 'jobs.link'::regclass";
+    while sqlx::raw_sql(waits).fetch_optional(&mut connect(&server).await).await.unwrap().is_none() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    sqlx::raw_sql("SELECT FROM delayed; COMMIT").execute(&mut old).await.unwrap();
+    opening.await.unwrap().unwrap();
+}
+
+/// What is counted of a run stays, until a version reads it that knows its record.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_counted_of_a_run_of_a_newer_version_is_kept() {
+    let server = start();
+    let store = PostgresStore::connect(&server.url()).await.unwrap();
+    attach(&store, 1).await;
+    let whole = filled(&store, 1, 9, 4).await;
+    let leases = settle(&store, 1, 1, Vec::new(), 9).await.unwrap();
+    let newer = "UPDATE jobs.run SET record = '{\"of\": \"tomorrow\"}' || record";
+    run(&server, newer).await;
+    settle(&store, 1, 2, leases.iter().map(done).collect(), 0).await.unwrap();
+    store.completable(9).await.unwrap();
+    store.cancel(whole).await.unwrap();
+    store.reap(jobs_core::SessionId(1)).await.unwrap();
+    run(&server, "UPDATE jobs.run SET record = substr(record, length('{\"of\": \"tomorrow\"}') + 1)").await;
+    assert_eq!(store.completable(9).await.unwrap().value, [whole]);
+    assert_eq!(store.run(whole).await.unwrap().value.unwrap().counts.ok, 4);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_older_version_stored_is_worked_off_and_it_goes_on_beside() {
     let server = start();

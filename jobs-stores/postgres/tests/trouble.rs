@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use common::{JOB, LEASE, append, attach, connect, done, filled, fire, numbers, run, settle, start};
 use jobs_core::{
-    Appended, Beat, Cancellation, Complete, End, Failure, FailureKind, Millis, PutCell, SessionId,
-    Settlement, Store, StoreError,
+    Appended, Beat, Cancellation, Complete, End, Failure, FailureKind, Millis, PutCell, RunReport, RunState,
+    SessionId, Settlement, Store, StoreError,
 };
 use jobs_postgres::PostgresStore;
 use servers::postgres::Server;
@@ -192,6 +192,13 @@ async fn rows_that_are_deleted_by_hand_wedge_nothing() {
         open = runs.iter().filter(|run| run.finished_at.is_none()).count();
     }
     assert_eq!(open, 0, "runs that are open for ever");
+    let runs = later.runs(jobs_core::RunFilter::new().limit(1_000)).await.unwrap().value;
+    let missing = |run: &RunReport| run.errors.iter().any(|group| group.message.contains("items are gone"));
+    let lost: Vec<RunState> = runs.iter().filter(|run| missing(run)).map(|run| run.state).collect();
+    assert!(
+        !lost.is_empty() && !lost.contains(&RunState::Succeeded),
+        "what is missing is no success: {lost:?}"
+    );
     assert_eq!(number(&server, "SELECT count(*) FROM jobs.lease").await, 0, "leases that nobody gives back");
 }
 

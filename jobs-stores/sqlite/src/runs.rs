@@ -2,7 +2,7 @@
 
 use jobs_core::{
     Counts, RunId,
-    ledger::{FillEnd, Run, Tally},
+    ledger::{Run, Tally},
 };
 
 use crate::{
@@ -79,17 +79,6 @@ impl Step<'_> {
             run.fresh = run.fresh.min(run.counts.total.saturating_sub(run.counts.ended()));
         }
         Ok(())
-    }
-
-    /// Nothing of a run is left anywhere, though it is not over: it ends with what of it has ended. Returns what it had
-    /// staged.
-    pub(crate) fn give_up(&mut self, id: RunId) -> Done<FillEnd> {
-        let Some(RunRow { run, .. }) = self.change_run(id)? else { return Ok(FillEnd::Nothing) };
-        let staged = run.drop_staged();
-        run.record.query_failed |= run.record.fill.take().is_some();
-        run.counts.total = run.counts.ended();
-        run.fresh = 0;
-        Ok(staged)
     }
 
     /// Stores a new run.

@@ -12,7 +12,7 @@ use crate::{
     bodies::Found,
     chunks::Stored,
     fault::Done,
-    rows::{RunRow, SessionRow, limit, run_id, run_key, text},
+    rows::{SessionRow, limit, run_id, run_key, text},
     step::Step,
 };
 
@@ -190,14 +190,12 @@ impl Step<'_> {
             if leased.contains(&run) {
                 continue;
             }
-            let staged = self.give_up(run)?;
+            let Some(row) = self.change_run(run)? else { continue };
+            let (missing, staged) = row.run.give_up();
             self.end_staging(job, run, staged)?;
-            if self.run(run)?.is_some_and(|RunRow { run, .. }| run.has_ended()) {
-                let text =
-                    format!("nothing is left in the store of the run {run}, which was not over; it ends");
-                notice::warn("sqlite-lost-run", text);
-                reaped.ended.push(run);
-            }
+            let text = format!("{missing} items of run {run} are not in the file any more; they are dead");
+            notice::warn("sqlite-lost-run", text);
+            reaped.ended.push(run);
         }
         Ok(())
     }

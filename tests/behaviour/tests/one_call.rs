@@ -243,9 +243,9 @@ fn first(
 async fn a_refusal_to_lease_costs_no_result() -> Result<()> {
     let (t, work, choosy) = start().await;
     let wants = |call: &Call| matches!(call, Call::Settle(settle) if settle.want.slots > 0 && !settle.settlements.is_empty());
-    choosy.decides(first(3, wants, Fate::Refused));
+    choosy.decides(first(10, wants, Fate::Refused));
     let report = t.run("work.many").await?;
-    assert_eq!(choosy.count("settle"), 3);
+    assert!(choosy.count("settle") >= 5, "{}", choosy.count("settle"));
     assert_eq!((report.counts.ok, report.counts.discarded, report.counts.dead), (49, 1, 0));
     assert_eq!(work.log.all().len(), ITEMS as usize, "each is done once");
     Ok(())

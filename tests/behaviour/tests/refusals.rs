@@ -143,7 +143,7 @@ fn is_outage(event: &Event) -> bool {
 #[tokio::test]
 async fn an_end_that_the_store_refuses_kills_its_item_and_no_other() -> Result<()> {
     let (t, work, picky) = start().await;
-    let report = t.run("picky.fail").await?;
+    let report = tokio::time::timeout(60 * MINUTE, t.run("picky.fail")).await.expect("it ends")?;
     assert_eq!(report.state, RunState::Partial);
     assert_eq!((report.counts.total, report.counts.ok, report.counts.dead), (50, 47, 3));
     let dead = t.dead("picky.fail").await;

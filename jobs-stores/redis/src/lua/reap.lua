@@ -126,4 +126,8 @@ for _, id in ipairs(some_of(PREFIX .. 'aside')) do
     end
 end
 audit(caller, reaped.ended)
+if #expired == LOOKED_AT then
+    -- There may be others.
+    budget = 0
+end
 return answer(reaped_told(reaped))

@@ -165,7 +165,7 @@ local function audit_rest(job, over)
             end
             raise(run, 'dead', math.max(lost, 0))
             set(run, 'fresh', '0')
-            local message = 'its items are gone: the server has removed the keys that held them'
+            local message = 'its items are gone: they were removed from the store'
             count_errors(run, id .. '-0', math.max(lost, 1), { kind = 'Undecodable', message = message })
             over[#over + 1] = id
         end
