@@ -8,11 +8,8 @@ use std::{
     time::Duration,
 };
 
-use jobs_core::{
-    Append, Appended, Body, BoxError, BoxFuture, JobContext,
-    descriptor::{BlockingDrain, Sink},
-};
-use tokio::sync::{Notify, mpsc};
+use jobs_core::{Append, Appended, Body, BoxError, JobContext};
+use tokio::sync::Notify;
 
 use crate::{desk::Desk, dispatcher::take_in, event::Event, lease::Held, lock::lock, node::Node};
 
@@ -125,7 +122,6 @@ impl Appends {
         loop {
             let append =
                 Append { token, seq, item_type: item_type.clone(), bodies, page: page.clone(), last };
-            let since = self.wait_begins();
             let appended = self.call(append).await?;
             let full =
                 matches!(appended, Appended::Stored { ready, .. } if paged && !last && ready > MOST_READY);
@@ -136,7 +132,6 @@ impl Appends {
                     () = self.node.env.sleep(self.node.poll) => {}
                 }
             }
-            self.wait_ends(since);
             match appended {
                 Appended::Stored { .. } if full && self.held.revoked().is_some() => return self.give_up(),
                 // A repeat changes nothing, and says how many are ready now.
@@ -185,16 +180,16 @@ impl Appends {
         Err("the lease of the query is lost".into())
     }
 
-    fn wait_begins(&self) -> Duration {
-        let now = self.node.env.uptime();
-        lock(&self.progress).waiting_since = Some(now);
-        now
+    /// From now on the query waits for the store.
+    pub(crate) fn wait_begins(&self) {
+        lock(&self.progress).waiting_since = Some(self.node.env.uptime());
     }
 
-    fn wait_ends(&self, since: Duration) {
+    /// It goes on.
+    pub(crate) fn wait_ends(&self) {
         let mut progress = lock(&self.progress);
-        progress.waiting_since = None;
-        progress.waited += self.node.env.uptime().saturating_sub(since);
+        let since = progress.waiting_since.take();
+        progress.waited += since.map_or(Duration::ZERO, |since| self.node.env.uptime().saturating_sub(since));
     }
 
     /// Waits until the query has computed for so long; waiting for the store does not count.
@@ -220,68 +215,5 @@ impl Appends {
         while self.blocking.active.load(Ordering::Acquire) {
             self.blocking.ended.notified().await;
         }
-    }
-}
-
-/// Where a query puts what it finds. One body is kept back, so that a small result is one append.
-pub(crate) struct FillSink<'a> {
-    pub(crate) appends: &'a Appends,
-    pub(crate) last: Option<Body>,
-}
-
-impl FillSink<'_> {
-    async fn put(&mut self, body: Body) -> Result<(), BoxError> {
-        match self.last.replace(body) {
-            Some(before) => self.appends.append(vec![before], None, false).await,
-            None => Ok(()),
-        }
-    }
-}
-
-impl Sink for FillSink<'_> {
-    fn push(&mut self, body: Body) -> BoxFuture<'_, Result<(), BoxError>> {
-        Box::pin(self.put(body))
-    }
-
-    fn push_blocking(&mut self, drain: BlockingDrain) -> BoxFuture<'_, Result<(), BoxError>> {
-        Box::pin(async move {
-            let appends = self.appends;
-            let env = appends.node.env.clone();
-            if env.is_virtual() {
-                let mut found = Vec::new();
-                let inline = std::panic::AssertUnwindSafe(|| {
-                    drain(&mut |body| {
-                        found.push(body);
-                        Ok(())
-                    })
-                });
-                match std::panic::catch_unwind(inline) {
-                    Ok(result) => result?,
-                    Err(panic) => std::panic::resume_unwind(panic),
-                }
-                for body in found {
-                    self.put(body).await?;
-                }
-                return Ok(());
-            }
-            let (sender, mut receiver) = mpsc::channel(1);
-            let blocks = appends.blocks();
-            let blocking = env.blocking(move || {
-                let _blocks = blocks;
-                drain(&mut |body| sender.blocking_send(body).map_err(|_| "the query was broken off".into()))
-            });
-            let mut blocking = std::pin::pin!(blocking);
-            let result = loop {
-                tokio::select! {
-                    biased;
-                    Some(body) = receiver.recv() => self.put(body).await?,
-                    result = &mut blocking => break result,
-                }
-            };
-            while let Ok(body) = receiver.try_recv() {
-                self.put(body).await?;
-            }
-            result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
     }
 }

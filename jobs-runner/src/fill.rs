@@ -1,6 +1,6 @@
 //! One attempt of a query: what it finds goes to the store in bodies, each under the fill item's lease.
 
-use std::{pin::pin, sync::Arc};
+use std::sync::Arc;
 
 use jobs_core::{
     BoxError, BoxFuture, End, Failure, FailureKind, JobContext,
@@ -9,10 +9,11 @@ use jobs_core::{
 use tracing::Instrument;
 
 use crate::{
-    appends::{Appends, FillSink},
+    appends::Appends,
     desk::Desk,
     drive::{Bound, Ended, drive_entered, unwinding},
     failing::{fail, failure_of, revoked},
+    found::Found,
     lease::Held,
     node::Node,
     worker::free_slot,
@@ -49,7 +50,7 @@ pub(crate) async fn run(node: Arc<Node>, desk: Arc<Desk>, held: Arc<Held>) {
 }
 
 /// How the fill item ends; `None` if the last append has settled it.
-fn settlement(appends: &Appends, ended: Result<Ended<Found>, String>, bound: Bound) -> Option<End> {
+fn settlement(appends: &Appends, ended: Result<Ended<Done>, String>, bound: Bound) -> Option<End> {
     let (node, held) = (&appends.node, &appends.held);
     if appends.desk.job.def.query.is_none() {
         // Another build's run: this one is not offered it again.
@@ -67,10 +68,10 @@ fn settlement(appends: &Appends, ended: Result<Ended<Found>, String>, bound: Bou
     Some(fail(node, &appends.desk, held, (0, attempt), failure, None))
 }
 
-type Found = Result<(), BoxError>;
-type ItemsQuery = for<'a> fn(&'a AnyGroup, &'a JobContext, &'a mut dyn Sink) -> BoxFuture<'a, Found>;
+type Done = Result<(), BoxError>;
+type ItemsQuery = for<'a> fn(&'a AnyGroup, &'a JobContext, &'a mut dyn Sink) -> BoxFuture<'a, Done>;
 
-async fn call(appends: &Appends, bound: Bound) -> Ended<Found> {
+async fn call(appends: &Appends, bound: Bound) -> Ended<Done> {
     let (node, desk) = (&appends.node, &appends.desk);
     let span =
         tracing::debug_span!(target: "jobs", "query", job = appends.cx.job(), attempt = appends.cx.attempt());
@@ -99,22 +100,23 @@ async fn call(appends: &Appends, bound: Bound) -> Ended<Found> {
 }
 
 /// All at once: nothing is seen before all is found.
-async fn staged(appends: &Appends, bound: Bound, query: ItemsQuery) -> Ended<Found> {
-    let mut sink = FillSink { appends, last: None };
-    let ended = {
-        let mut query = pin!(query(&appends.desk.job.instance, &appends.cx, &mut sink));
-        tokio::select! {
-            biased;
-            found = &mut query => Ended::Returned(found),
-            () = appends.cx.cancelled() => Ended::Revoked,
-            () = appends.computes(bound.time) => Ended::TimedOut,
-        }
+async fn staged(appends: &Appends, bound: Bound, query: ItemsQuery) -> Ended<Done> {
+    let found = Found::default();
+    let find = async {
+        let mut sink = found.sink(appends);
+        query(&appends.desk.job.instance, &appends.cx, &mut sink).await?;
+        found.is_all(appends);
+        Ok(())
+    };
+    let stored = async { tokio::try_join!(find, found.store(appends)).map(|_| ()) };
+    let ended = tokio::select! {
+        biased;
+        stored = stored => Ended::Returned(stored),
+        () = appends.cx.cancelled() => Ended::Revoked,
+        () = appends.computes(bound.time) => Ended::TimedOut,
     };
     match ended {
-        Ended::Returned(Ok(())) => {
-            let last = sink.last.take();
-            Ended::Returned(appends.append(last.into_iter().collect(), None, true).await)
-        }
+        Ended::Returned(Ok(())) => Ended::Returned(appends.append(found.rest(), None, true).await),
         ended => ended,
     }
 }
@@ -124,7 +126,7 @@ async fn paged(
     appends: &Appends,
     bound: Bound,
     query: impl Fn(JobContext, Option<Vec<u8>>) -> BoxFuture<'static, Result<FoundPage, BoxError>>,
-) -> Ended<Found> {
+) -> Ended<Done> {
     let (node, held) = (&appends.node, &appends.held);
     let (mut cursor, mut cx) = (held.cursor.clone(), appends.cx.clone());
     loop {

@@ -71,6 +71,7 @@ mod error;
 mod event;
 mod failing;
 mod fill;
+mod found;
 mod heartbeat;
 mod host;
 mod lane;

@@ -3,17 +3,23 @@
 
 use std::{
     collections::BTreeSet,
+    pin::Pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
+use futures_core::Stream;
 use jobs_core::{ItemId, Stage, Token};
 use jobs_runner::prelude::{JobContext, Outcome, Page, cron_group, fatal, job, query};
 use serde::{Deserialize, Serialize};
-use tokio::{sync::mpsc::UnboundedSender, time::sleep};
+use tokio::{
+    sync::mpsc::UnboundedSender,
+    time::{Sleep, sleep},
+};
 
 use crate::{
     log::{Attempt, Log, Phase, What, lock},
@@ -88,6 +94,30 @@ pub(crate) const JOBS: [&str; 13] = [
 /// The schedules that `sim.flip` has in one build or another.
 pub(crate) const SCHEDULES: [&str; 3] = ["4s", "6s", "*/5 * * * * *"];
 
+/// Items that are found one after the other: some are stored while others are still looked for.
+struct Slowly {
+    items: std::vec::IntoIter<Item>,
+    rest: Pin<Box<Sleep>>,
+}
+
+impl Slowly {
+    const PAUSE: Duration = Duration::from_millis(20);
+
+    fn new(items: Vec<Item>) -> Self {
+        Self { items: items.into_iter(), rest: Box::pin(sleep(Self::PAUSE)) }
+    }
+}
+
+impl Stream for Slowly {
+    type Item = Item;
+
+    fn poll_next(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Option<Item>> {
+        ready!(self.rest.as_mut().poll(task));
+        self.rest = Box::pin(sleep(Self::PAUSE));
+        Poll::Ready(self.items.next())
+    }
+}
+
 #[cron_group("sim")]
 impl Sim {
     #[query("fan")]
@@ -101,8 +131,8 @@ impl Sim {
     }
 
     #[query("big")]
-    async fn find_big(&self, cx: &JobContext) -> Found<Item> {
-        self.0.find(cx, 3..9, 30_000).await
+    async fn find_big(&self, cx: &JobContext) -> Result<Slowly, Oops> {
+        Ok(Slowly::new(self.0.find(cx, 3..9, 30_000).await?))
     }
 
     #[job("big", "20s", retries = 2, retry_delay = "500ms")]

@@ -1,0 +1,168 @@
+//! What a query finds, on its way to the store: while one call stores, what is found meanwhile is collected for the next.
+//! So a query does not wait at each thousand items for a store that is far away.
+
+use std::sync::Mutex;
+
+use jobs_core::{
+    Body, BoxError, BoxFuture,
+    descriptor::{BlockingDrain, Sink},
+};
+use tokio::sync::{Notify, mpsc};
+
+use crate::{appends::Appends, batch::Batch, lock::lock};
+
+/// So many bodies, of at most a thousand items and 64 KiB each, go into one call at the most, and so many more are kept
+/// while it is under way.
+const MOST: usize = 64;
+
+/// What was found and not stored.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    waiting: Mutex<Waiting>,
+    came: Notify,
+    taken: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    bodies: Vec<Body>,
+    is_all: bool,
+}
+
+impl Found {
+    /// Where the query puts what it finds.
+    pub(crate) fn sink<'a>(&'a self, appends: &'a Appends) -> FoundSink<'a> {
+        FoundSink { found: self, appends }
+    }
+
+    /// The query has found all: it waits for the store from here on.
+    pub(crate) fn is_all(&self, appends: &Appends) {
+        appends.wait_begins();
+        lock(&self.waiting).is_all = true;
+        self.came.notify_one();
+    }
+
+    /// What goes with the last call.
+    pub(crate) fn rest(&self) -> Vec<Body> {
+        std::mem::take(&mut lock(&self.waiting).bodies)
+    }
+
+    /// Stores what comes, until the rest goes into one call.
+    pub(crate) async fn store(&self, appends: &Appends) -> Result<(), BoxError> {
+        let (env, mut batch) = (appends.node.env.clone(), Batch::of_at_most(MOST));
+        while let Some(bodies) = self.next(batch.size()).await {
+            let (count, began) = (bodies.len(), env.uptime());
+            appends.append(bodies, None, false).await?;
+            batch.took(count, env.uptime().saturating_sub(began));
+        }
+        Ok(())
+    }
+
+    /// The next bodies, at most so many; none when the rest is no more than that. One is kept back until it is known that it
+    /// is not the last, so that a small result is one call.
+    async fn next(&self, most: usize) -> Option<Vec<Body>> {
+        loop {
+            let came = self.came.notified();
+            {
+                let mut waiting = lock(&self.waiting);
+                let kept = if waiting.is_all { most } else { 1 };
+                if waiting.bodies.len() > kept {
+                    let n = most.min(waiting.bodies.len() - 1);
+                    let next = waiting.bodies.drain(..n).collect();
+                    drop(waiting);
+                    self.taken.notify_one();
+                    return Some(next);
+                }
+                if waiting.is_all {
+                    return None;
+                }
+            }
+            came.await;
+        }
+    }
+
+    /// Takes a body, if there is room.
+    fn take(&self, body: Body) -> Result<(), Body> {
+        let mut waiting = lock(&self.waiting);
+        if waiting.bodies.len() > MOST {
+            return Err(body);
+        }
+        waiting.bodies.push(body);
+        drop(waiting);
+        self.came.notify_one();
+        Ok(())
+    }
+}
+
+/// Where a query puts what it finds.
+pub(crate) struct FoundSink<'a> {
+    found: &'a Found,
+    appends: &'a Appends,
+}
+
+impl FoundSink<'_> {
+    /// Puts a body with the others; waits for the store if there are too many.
+    async fn put(&self, mut body: Body) {
+        loop {
+            let taken = self.found.taken.notified();
+            match self.found.take(body) {
+                Ok(()) => return,
+                Err(refused) => body = refused,
+            }
+            self.appends.wait_begins();
+            taken.await;
+            self.appends.wait_ends();
+        }
+    }
+}
+
+impl Sink for FoundSink<'_> {
+    fn push(&mut self, body: Body) -> BoxFuture<'_, Result<(), BoxError>> {
+        Box::pin(async move {
+            self.put(body).await;
+            Ok(())
+        })
+    }
+
+    fn push_blocking(&mut self, drain: BlockingDrain) -> BoxFuture<'_, Result<(), BoxError>> {
+        Box::pin(async move {
+            let appends = self.appends;
+            let env = appends.node.env.clone();
+            if env.is_virtual() {
+                let mut found = Vec::new();
+                let inline = std::panic::AssertUnwindSafe(|| {
+                    drain(&mut |body| {
+                        found.push(body);
+                        Ok(())
+                    })
+                });
+                match std::panic::catch_unwind(inline) {
+                    Ok(result) => result?,
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+                for body in found {
+                    self.put(body).await;
+                }
+                return Ok(());
+            }
+            let (sender, mut receiver) = mpsc::channel(1);
+            let blocks = appends.blocks();
+            let blocking = env.blocking(move || {
+                let _blocks = blocks;
+                drain(&mut |body| sender.blocking_send(body).map_err(|_| "the query was broken off".into()))
+            });
+            let mut blocking = std::pin::pin!(blocking);
+            let result = loop {
+                tokio::select! {
+                    biased;
+                    Some(body) = receiver.recv() => self.put(body).await,
+                    result = &mut blocking => break result,
+                }
+            };
+            while let Ok(body) = receiver.try_recv() {
+                self.put(body).await;
+            }
+            result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+}
