@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use common::{JOB, LEASE, done, filled, options, server, unique};
+use common::{JOB, LEASE, connect, done, filled, options, server, start, unique};
 use jobs_core::{
     Attach, Cause, Complete, Declaration, End, Failure, FailureKind, Fire, Firing, IfBusy, JobWant, Lease,
     Link, Millis, Node, RunState, SessionId, Settle, Settlement, Store, Trigger, Verdict, Want,
@@ -230,23 +230,28 @@ async fn a_session_may_link_ten_thousand_jobs() {
     assert_eq!(store.jobs().await.unwrap().value.len(), 10_000);
 }
 
-/// Each looks for jobs that others make at the same moment: what one statement does not find, the next may.
+/// One session looks for two jobs. While it waits for the one, another session makes the other.
 #[tokio::test(flavor = "multi_thread")]
-async fn sessions_that_open_at_once_make_each_job_once() {
-    let options = options();
-    let opened = [PostgresStore::open(options.clone()), PostgresStore::open(options)];
-    let [first, second] = opened;
-    let stores = [first.await.unwrap(), second.await.unwrap()];
-    for round in 0..20 {
-        let links: Vec<Link> = (0..200).map(|n| Link::new(format!("of-{round}-{n:03}"))).collect();
-        let attaches = (1..=WORKERS).map(|session| {
-            let (store, links) = (stores[session as usize % 2].clone(), links.clone());
-            let (session, node) = (SessionId(session), Node::default());
-            let attach = Attach { session, lease: LEASE, node, links, gone: Vec::new() };
-            tokio::spawn(async move { store.attach(attach).await.map(|_| ()) })
-        });
-        for attach in attaches.collect::<Vec<_>>() {
-            attach.await.unwrap().unwrap();
-        }
+async fn a_job_that_is_made_while_a_session_opens_is_found() {
+    let server = start();
+    let store = PostgresStore::connect(&server.url()).await.unwrap();
+    attach(&store, 1, Link::new("of.old")).await;
+    let mut holder = connect(&server).await;
+    let hold = "BEGIN; SELECT FROM jobs.job WHERE name = 'of.old' FOR UPDATE";
+    sqlx::raw_sql(hold).execute(&mut holder).await.unwrap();
+    let links = vec![Link::new("of.new"), Link::new("of.old")];
+    let (session, node, lease) = (SessionId(2), Node::default(), LEASE);
+    let both = Attach { session, lease, node, links, gone: Vec::new() };
+    let opening = tokio::spawn({
+        let store = store.clone();
+        async move { store.attach(both).await }
+    });
+    let waits = "SELECT FROM pg_locks WHERE NOT granted";
+    while sqlx::raw_sql(waits).fetch_optional(&mut connect(&server).await).await.unwrap().is_none() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
+    attach(&store, 3, Link::new("of.new")).await;
+    sqlx::raw_sql("COMMIT").execute(&mut holder).await.unwrap();
+    opening.await.unwrap().unwrap();
+    assert_eq!(store.jobs().await.unwrap().value.len(), 2);
 }

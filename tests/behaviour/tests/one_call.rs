@@ -146,6 +146,8 @@ impl Handle for Choosy {
 }
 
 const ITEMS: u32 = 50;
+/// So many items fill two hundred bodies.
+const WIDE: u32 = 200_000;
 /// The harness's only node.
 const NODE: &str = "a";
 /// The item whose end some stores of these tests do not take.
@@ -178,6 +180,15 @@ impl Work {
     async fn held(&self, n: u32) {
         let _inside = self.inside.enter();
         self.gate.pass().await;
+        self.log.note(n);
+    }
+
+    #[query("wide")]
+    async fn all(&self) -> impl Iterator<Item = u32> {
+        0..WIDE
+    }
+    #[job("wide", max_compute_time = "10s")]
+    async fn wide(&self, n: u32) {
         self.log.note(n);
     }
 
@@ -378,6 +389,28 @@ async fn a_query_whose_last_page_is_not_answered_ends_with_the_runner() -> Resul
     assert!(t.now() < began + 3 * SECOND);
     let sessions = choosy.inner.sessions().await.unwrap().value;
     assert!(sessions.iter().all(|session| session.holds == 0), "its item went back: {sessions:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_query_finds_on_while_the_store_takes_what_it_found() -> Result<()> {
+    let (t, work, choosy) = start().await;
+    let slow = Fate::Slow(8 * SECOND);
+    choosy.decides(move |call| if matches!(call, Call::Append(_)) { slow } else { Fate::Answered });
+    let report = t.run("work.wide").await?;
+    assert_eq!(
+        (report.state, report.counts.ok),
+        (RunState::Succeeded, u64::from(WIDE)),
+        "waiting is no computing"
+    );
+    assert!(
+        choosy.count("append") <= 5,
+        "each takes what has been found meanwhile: {}",
+        choosy.count("append")
+    );
+    let mut all = work.log.all();
+    all.sort_unstable();
+    assert!(all.iter().copied().eq(0..WIDE), "each is done once");
     Ok(())
 }
 
