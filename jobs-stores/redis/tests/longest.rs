@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use common::{JOB, all, append, ask, attach, beat, by_hand, failed, fire, server, settle};
 use jobs_core::{
-    Attach, Complete, DeadFilter, End, Fire, ItemId, Lease, Link, Node, Requeue, RunFilter, RunId, SessionId,
-    Settlement, Store, Want,
+    Append, Appended, Attach, Body, Complete, DeadFilter, End, Fire, ItemId, Lease, Link, Node, Requeue,
+    RunFilter, RunId, SessionId, Settlement, Store, Want,
 };
 use jobs_redis::{RedisOptions, RedisStore};
 use servers::redis::Options;
@@ -63,6 +63,24 @@ impl Scene {
             self.mark();
         }
         run
+    }
+
+    /// A run of as much as a runner sends in one call at the most.
+    async fn large(&mut self) {
+        self.request += 1;
+        let lease = fire(&self.store, 1, self.request).await.unwrap().1.unwrap();
+        let large = Body::one(&"x".repeat(60_000)).unwrap();
+        let bodies = vec![large; 64];
+        let append =
+            Append { token: lease.token, seq: 0, item_type: "u64".into(), bodies, page: None, last: true };
+        self.mark();
+        self.longest.set(0);
+        assert!(matches!(self.store.append(append).await.unwrap().value, Appended::Stored { .. }));
+        self.mark();
+        for _ in 0..2 {
+            let leases = self.settle(Vec::new(), 64).await;
+            self.settle(leases.iter().map(|lease| all(lease, End::Done(None))).collect(), 0).await;
+        }
     }
 
     async fn settle(&mut self, settlements: Vec<Settlement>, items: u32) -> Vec<Lease> {
@@ -133,6 +151,8 @@ async fn the_longest_script_of_each_operation() {
     attach(&store, 1).await;
     let now = store.get("").await.unwrap().now;
 
+    scene.large().await;
+    scene.note("append, 64 bodies of 64 KiB");
     scene.filled(DEAD).await;
     scene.note("append, 50,000 items");
     scene.end_all(true, || End::Dead(failed(now, "no"))).await;
