@@ -215,12 +215,51 @@ impl Lane {
 }
 
 impl Part {
-    /// The first of its settlements, at most so many; the others go back among those that wait.
+    /// The first of its settlements, which write so many records at the most; the others go back among those that wait.
     fn cut(mut self, most: usize, waiting: &mut Vec<Self>) -> Self {
-        if self.settlements.len() > most {
-            let settlements = self.settlements.split_off(most);
+        let mut left = most;
+        let fits = |settlement: &&Settlement| {
+            let fit = left.checked_sub(records(settlement));
+            left = fit.unwrap_or(left);
+            fit.is_some()
+        };
+        let first = self.settlements.iter().take_while(fits).count().max(1);
+        if first < self.settlements.len() {
+            let settlements = self.settlements.split_off(first);
             waiting.push(Self { settlements, instead: self.instead });
         }
         self
+    }
+}
+
+/// How many records an end writes: an item that dies leaves its lease, and is listed in several places with its failures.
+fn records(settlement: &Settlement) -> usize {
+    match settlement.end {
+        End::Dead(_) => 4,
+        _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jobs_core::{Failure, FailureKind};
+
+    use super::*;
+
+    #[test]
+    fn a_part_is_cut_where_it_writes_too_much() {
+        let dead = || End::Dead(Box::new(Failure::new(FailureKind::Error, "no", Millis(0).timestamp())));
+        let ends = [End::Done(None), dead(), dead(), End::Back];
+        let one = |(n, end): (u32, End)| Settlement { token: Token(1), from: n, to: n + 1, end };
+        let part = || Part { settlements: (0..).zip(ends.clone()).map(one).collect(), instead: false };
+        let cut = |most| {
+            let mut waiting = Vec::new();
+            let first = part().cut(most, &mut waiting);
+            (first.settlements.len(), waiting.iter().map(|part| part.settlements.len()).collect::<Vec<_>>())
+        };
+        assert_eq!(cut(10), (4, vec![]));
+        assert_eq!(cut(9), (3, vec![1]));
+        assert_eq!(cut(5), (2, vec![2]));
+        assert_eq!(cut(1), (1, vec![3]), "there is always something in it");
     }
 }

@@ -37,10 +37,12 @@ pub fn after_failure(kind: FailureKind, attempts: u32, retries: u32) -> bool {
     kind != FailureKind::Fatal && attempts <= retries
 }
 
-/// Whether every live build that links the job has failed to decode the item, for long enough.
+/// Whether every live build that links the job has failed to decode the item, for long enough. A time of the future says
+/// only that the store's clock was wrong then: that may have been long ago.
 #[must_use]
 pub fn is_undecodable(failed: &Undecodable, live: &BTreeSet<Arc<str>>, now: Millis) -> bool {
-    now.since(failed.since) >= UNDECODABLE_AFTER
+    let Undecodable { since, .. } = failed;
+    (now.since(*since) >= UNDECODABLE_AFTER || since.since(now) > UNDECODABLE_AFTER)
         && !live.is_empty()
         && live.iter().all(|build| failed.builds.contains(build))
 }
@@ -66,6 +68,12 @@ mod tests {
         assert!(is_undecodable(&failed, &live(&["1", "2"]), late));
         assert!(!is_undecodable(&failed, &live(&["1", "2"]), late - Duration::from_millis(1)));
         assert!(!is_undecodable(&failed, &live(&["1", "3"]), late), "build 3 has not tried");
+        let (soon, future) = (Millis(0) - UNDECODABLE_AFTER, Millis(-1) - UNDECODABLE_AFTER);
+        assert!(!is_undecodable(&failed, &live(&["1", "2"]), soon), "it is a little ahead, and waits");
+        assert!(
+            is_undecodable(&failed, &live(&["1", "2"]), future),
+            "nobody waits for a clock of the future"
+        );
         assert!(!is_undecodable(&failed, &live(&[]), late), "nobody is there to decode it");
     }
 }

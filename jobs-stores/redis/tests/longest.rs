@@ -20,6 +20,8 @@ const WAITING: u64 = 1_000_000;
 const DUE: u64 = 200_000;
 const DEAD: u64 = 100_000;
 const UNDECODABLE: u64 = 100_000;
+/// As many items die in one call of a runner.
+const ONE_BY_ONE: usize = 250;
 
 struct Scene {
     pid: String,
@@ -100,8 +102,8 @@ impl Scene {
             for lease in leases {
                 let count = lease.chunk.count();
                 if singly {
-                    for from in (0..count).step_by(500) {
-                        let to = (from + 500).min(count);
+                    for from in (0..count).step_by(ONE_BY_ONE) {
+                        let to = (from + ONE_BY_ONE as u32).min(count);
                         let each = (from..to).map(|at| Settlement {
                             token: lease.token,
                             from: at,
@@ -156,7 +158,7 @@ async fn the_longest_script_of_each_operation() {
     scene.filled(DEAD).await;
     scene.note("append, 50,000 items");
     scene.end_all(true, || End::Dead(failed(now, "no"))).await;
-    scene.note("settle, 500 dead items");
+    scene.note("settle, 250 dead items");
     scene.filled(UNDECODABLE).await;
     scene.end_all(false, || End::Undecodable("no".into())).await;
     scene.note("settle, 1,000 undecodable");
@@ -164,7 +166,7 @@ async fn the_longest_script_of_each_operation() {
     scene.mark();
     scene.longest.set(0);
     scene.end_all(true, || End::snooze(now + Duration::from_secs(300), now)).await;
-    scene.note("settle, 500 snoozed to one instant");
+    scene.note("settle, 250 snoozed to one instant");
     let waiting = scene.filled(WAITING).await;
     scene.note("append, 1,000,000 items in all");
     for _ in 0..20 {

@@ -36,7 +36,8 @@ end
 -- Whether every live build that links a job has failed to decode an item, for long enough, as
 -- `jobs_core::is_undecodable` says.
 local function is_hopeless(failed, builds)
-    return failed and now - failed.since >= UNDECODABLE_AFTER and have_all_failed(builds, failed.builds)
+    local is_long_ago = failed and (now - failed.since >= UNDECODABLE_AFTER or failed.since - now > UNDECODABLE_AFTER)
+    return is_long_ago and have_all_failed(builds, failed.builds)
 end
 
 -- Kills the items of a chunk, as many as the step may; the others stay.
