@@ -11,7 +11,9 @@ use std::{
 use jobs_core::{Append, Appended, Body, BoxError, JobContext};
 use tokio::sync::Notify;
 
-use crate::{desk::Desk, dispatcher::take_in, event::Event, lease::Held, lock::lock, node::Node};
+use crate::{
+    batch::is_too_much, desk::Desk, dispatcher::take_in, event::Event, lease::Held, lock::lock, node::Node,
+};
 
 /// A query that is called page by page waits while more items of its job than this are ready.
 const MOST_READY: u64 = 100_000;
@@ -117,12 +119,18 @@ impl Appends {
     ) -> Result<(), BoxError> {
         let item_type = self.desk.job.link.item_type.clone().unwrap_or_default();
         let paged = page.is_some();
-        let (token, mut bodies) = (self.held.token, bodies);
-        let seq = lock(&self.progress).seq;
+        let (token, mut bodies, mut most) = (self.held.token, bodies, usize::MAX);
         loop {
-            let append =
-                Append { token, seq, item_type: item_type.clone(), bodies, page: page.clone(), last };
-            let appended = self.call(append).await?;
+            let (seq, before) = self.stored();
+            let n = bodies.len().min(most);
+            let (item_type, page) = (item_type.clone(), page.clone());
+            let (part, last) = (bodies.iter().take(n).cloned().collect(), last && n == bodies.len());
+            let append = Append { token, seq, item_type, bodies: part, page, last };
+            let Some(appended) = self.call(append, !paged && n > 1).await? else {
+                // Under the same number: if it was done after all, the answer to its half says how much is stored.
+                most = n / 2;
+                continue;
+            };
             let full =
                 matches!(appended, Appended::Stored { ready, .. } if paged && !last && ready > MOST_READY);
             if full {
@@ -137,38 +145,54 @@ impl Appends {
                 // A repeat changes nothing, and says how many are ready now.
                 Appended::Stored { .. } if full => bodies = Vec::new(),
                 Appended::Stored { total, .. } => {
-                    let mut progress = lock(&self.progress);
-                    (progress.seq, progress.total) = (seq + 1, total);
-                    progress.pages += u64::from(paged);
-                    return Ok(());
+                    {
+                        let mut progress = lock(&self.progress);
+                        (progress.seq, progress.total) = (seq + 1, total);
+                        progress.pages += u64::from(paged);
+                    }
+                    bodies = after(bodies, total - before.min(total));
+                    if paged || bodies.is_empty() {
+                        return Ok(());
+                    }
                 }
                 Appended::Lost | Appended::OutOfOrder { .. } => return self.give_up(),
             }
         }
     }
 
-    /// Appends until the store answers, or the attempt is broken off. What the store refuses fails the attempt.
-    async fn call(&self, append: Append) -> Result<Appended, BoxError> {
+    /// The number of the next append, and how many items are stored.
+    fn stored(&self) -> (u64, u64) {
+        let progress = lock(&self.progress);
+        (progress.seq, progress.total)
+    }
+
+    /// Appends until the store answers, or the attempt is broken off; `None` if it has parts and is too much. What the store
+    /// refuses fails the attempt.
+    async fn call(&self, append: Append, has_parts: bool) -> Result<Option<Appended>, BoxError> {
         tokio::select! {
             biased;
-            appended = self.persist(append) => appended,
+            appended = self.persist(append, has_parts) => appended,
             // If it was done after all, what becomes of the attempt changes nothing.
-            () = self.cx.cancelled() => Ok(Appended::Lost),
+            () = self.cx.cancelled() => Ok(Some(Appended::Lost)),
         }
     }
 
-    async fn persist(&self, append: Append) -> Result<Appended, BoxError> {
+    async fn persist(&self, append: Append, has_parts: bool) -> Result<Option<Appended>, BoxError> {
         let node = &self.node;
+        let (began, mut failures) = (node.env.uptime(), 0);
         let mut wait = Duration::from_millis(10);
         loop {
             match node.ask_or_refusal(node.store.append(append.clone())).await {
-                Ok(Some(appended)) => return Ok(appended),
-                Ok(None) => {}
+                Ok(Some(appended)) => return Ok(Some(appended)),
+                Ok(None) => failures += 1,
                 Err(refusal) => {
                     return Err(
                         format!("the store refused what the query found: {}", refusal.escaped()).into()
                     );
                 }
+            }
+            if has_parts && is_too_much(failures, began, node) {
+                return Ok(None);
             }
             node.env.sleep(node.env.about(wait)).await;
             wait = (wait * 2).min(Duration::from_secs(1));
@@ -216,4 +240,15 @@ impl Appends {
             self.blocking.ended.notified().await;
         }
     }
+}
+
+/// Those that come after so many items.
+fn after(mut bodies: Vec<Body>, mut stored: u64) -> Vec<Body> {
+    let mut is_stored = |body: &Body| {
+        let rest = stored.checked_sub(u64::from(body.count()));
+        stored = rest.unwrap_or(0);
+        rest.is_some()
+    };
+    let n = bodies.iter().take_while(|body| is_stored(body)).count();
+    bodies.split_off(n)
 }

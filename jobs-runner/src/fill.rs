@@ -40,9 +40,8 @@ pub(crate) async fn run(node: Arc<Node>, desk: Arc<Desk>, held: Arc<Held>) {
         Some(end) => node.outbox.put(held.token, 0, 1, end),
         None => {
             node.leases.let_go(held.token);
-            // A run that found nothing is over.
-            let over = held.run().filter(|_| appends.total() == 0);
-            node.ending.put(over);
+            // A run that found nothing is over, and one whose last page comes after its last item has ended.
+            node.ending.put(held.run());
         }
     }
     node.slots.fill_ends();

@@ -34,7 +34,8 @@ pub(crate) async fn run(node: Arc<Node>) {
         failed = pulse.is_none();
         let Some(pulse) = pulse else { continue };
         node.compare_clocks();
-        if !pulse.alive {
+        // An attach that was done and not answered is answered by another.
+        if dead || !pulse.alive {
             // Somebody took this session for dead: nothing it holds is its own any more.
             if !std::mem::replace(&mut dead, true) {
                 notice::warn("session", "this runner was taken for dead; it begins anew");

@@ -299,18 +299,21 @@ impl Scheduler {
         let mut again = Round::default();
         if !round.passes.is_empty() {
             let passes = round.passes.iter().map(|(_, pass)| pass.clone()).collect();
+            let (asked, count) = (self.node.env.uptime(), round.passes.len());
             match self.node.ask_or_refusal(self.node.store.pass(passes)).await {
                 Ok(Some(passings)) => {
+                    self.batch.took(count, self.node.env.uptime().saturating_sub(asked));
                     for ((job, pass), passing) in round.passes.into_iter().zip(passings) {
                         self.passed(&job, pass, passing);
                     }
                 }
-                Ok(None) => round.passes.iter().for_each(|(job, _)| self.plan(job)),
+                Ok(None) => {
+                    self.batch.failed(count);
+                    round.passes.iter().for_each(|(job, _)| self.plan(job));
+                }
                 Err(refusal) => {
-                    let jobs: Vec<_> =
-                        round.passes.iter().map(|(job, pass)| (job, pass.passed.last())).collect();
-                    let jobs =
-                        jobs.into_iter().map(|(job, last)| (job, last.map(|last| Millis::from(last.last))));
+                    let last = |pass: &Pass| pass.passed.last().map(|last| Millis::from(last.last));
+                    let jobs = round.passes.iter().map(|(job, pass)| (job, last(pass)));
                     self.refused(jobs.collect(), &refusal);
                 }
             }

@@ -154,7 +154,8 @@ impl Shared {
             }
             // The connection is as good as it was.
             Err(fault) if !fault.is_disconnected() => {
-                conn.roll_back().await?;
+                // If that fails too, the connection is closed.
+                let _closed = conn.roll_back().await;
                 Err(fault)
             }
             Err(fault) => Err(fault),

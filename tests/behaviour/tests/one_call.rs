@@ -414,6 +414,29 @@ async fn a_query_finds_on_while_the_store_takes_what_it_found() -> Result<()> {
     Ok(())
 }
 
+/// A store that does not manage more than a few bodies in one call; it stores them all the same, or it does not.
+async fn a_query_too_wide(fate: Fate) -> Result<()> {
+    let (t, work, choosy) = start().await;
+    let is_wide = |call: &Call| matches!(call, Call::Append(append) if append.bodies.len() > 8);
+    choosy.decides(move |call| if is_wide(call) { fate } else { Fate::Answered });
+    let report = tokio::time::timeout(60 * MINUTE, t.run("work.wide")).await.expect("it ends")?;
+    assert_eq!((report.state, report.counts.ok), (RunState::Succeeded, u64::from(WIDE)));
+    let mut all = work.log.all();
+    all.sort_unstable();
+    assert!(all.iter().copied().eq(0..WIDE), "each is found once");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_query_found_goes_in_parts_if_it_is_too_much() -> Result<()> {
+    a_query_too_wide(Fate::Failed).await
+}
+
+#[tokio::test]
+async fn what_a_query_found_and_was_stored_unheard_is_stored_once() -> Result<()> {
+    a_query_too_wide(Fate::Unheard).await
+}
+
 #[tokio::test]
 async fn the_last_results_are_settled_as_long_as_the_store_answers() -> Result<()> {
     let (t, work, choosy) = start().await;

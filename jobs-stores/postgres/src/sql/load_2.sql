@@ -479,21 +479,24 @@ BEGIN
     RETURN NEXT ROW('future', found_rows::text, NULL, NULL)::fact_2;
 END $$;
 
--- Runs that are not over and of which nothing is left anywhere: somebody has deleted their items by hand. Of fifty that are
--- older than a minute, and fifty from anywhere: each is met in the end. An item is in one place in each snapshot, so one
+-- Runs that are not over and of which nothing is left anywhere: somebody has deleted their items by hand. Of the fifty oldest
+-- and of fifty from anywhere on, if they are older than a minute: each is met in the end. An item is in one place in each snapshot, so one
 -- statement sees it.
 CREATE FUNCTION lost_2(of_ns integer, clock bigint) RETURNS SETOF fact_2 LANGUAGE plpgsql AS $$
 DECLARE
     oldest bigint;
     newest bigint;
+    anywhere bigint;
     ids bigint[];
 BEGIN
     SELECT min(id), max(id) INTO oldest, newest FROM run WHERE ns = of_ns AND finished IS NULL;
+    -- Once, and not for each run.
+    anywhere := oldest + floor(random() * (newest - oldest + 1))::bigint;
     ids := ARRAY(SELECT o.id FROM (
             (SELECT run.id, run.job FROM run WHERE ns = of_ns AND finished IS NULL AND NOT sweep ORDER BY run.id LIMIT 50)
             UNION
             (SELECT run.id, run.job FROM run WHERE ns = of_ns AND finished IS NULL AND NOT sweep
-                AND run.id >= oldest + floor(random() * (newest - oldest))::bigint ORDER BY run.id LIMIT 50)) AS o
+                AND run.id >= anywhere ORDER BY run.id LIMIT 50)) AS o
         WHERE (o.id >> 10) < clock - 60000
             AND NOT EXISTS (SELECT FROM lease WHERE lease.job = o.job AND lease.number = o.id)
             AND NOT waits_2(o.id, o.job)
