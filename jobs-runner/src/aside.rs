@@ -1,4 +1,5 @@
-//! Results that the store does not settle, although it answers others: each is tried again, and nothing waits for it.
+//! Results that the store does not settle, although it answers others: they are tried again, one after the other, and nothing
+//! else waits for them.
 
 use std::{
     sync::{Arc, Mutex},

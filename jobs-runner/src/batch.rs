@@ -53,6 +53,11 @@ impl Batch {
         }
     }
 
+    /// Until calls are quick: one shows what a call of many was refused for.
+    pub(crate) fn one_at_a_time(&mut self) {
+        self.size = 1;
+    }
+
     fn halve(&mut self, n: usize) {
         self.size = (self.size.min(n) / 2).max(1);
     }
@@ -61,8 +66,8 @@ impl Batch {
 /// A call that was not answered so often, although the store answers others, carries too much.
 const TOO_OFTEN: u32 = 3;
 
-/// Whether the store does not manage a call that it has not answered so often since it was first made: other calls have
-/// been answered since, so it is there. If none has, the heartbeat finds out.
+/// Whether a call is too much for the store: it has failed so often since it was first made, and others were answered
+/// since. If none was, the heartbeat is asked to try.
 pub(crate) fn is_too_much(failures: u32, began: Duration, node: &Node) -> bool {
     let answers = node.has_been_answered_since(began);
     if failures >= TOO_OFTEN && !answers {

@@ -93,7 +93,7 @@ impl<'a> Reserved<'a> {
     /// Asks for all that there is room for.
     pub(crate) fn new(node: &'a Node) -> Self {
         // Whoever asks next sees what this one has reserved.
-        let _one_by_one = node.slots.one_by_one();
+        let _alone = node.slots.lock_reservations();
         let want = want(node);
         node.slots.reserve(want.slots);
         Self { node, want }

@@ -76,7 +76,7 @@ pub(crate) async fn run(node: Arc<Node>) {
 }
 
 /// Ends some runs. A call that is refused, or that the store does not manage, is sent in halves; a single run that it
-/// does not take is left to the sweep, which asks for it again.
+/// does not take is left to the upkeep, which asks for it again.
 async fn end(node: &Node, runs: Vec<(RunId, bool)>) {
     let mut parts = vec![runs];
     while let Some(runs) = parts.pop() {

@@ -104,7 +104,7 @@ async fn staged(appends: &Appends, bound: Bound, query: ItemsQuery) -> Ended<Don
     let find = async {
         let mut sink = found.sink(appends);
         query(&appends.desk.job.instance, &appends.cx, &mut sink).await?;
-        found.is_all(appends);
+        found.finish(appends);
         Ok(())
     };
     let stored = async { tokio::try_join!(find, found.store(appends)).map(|_| ()) };
@@ -115,7 +115,7 @@ async fn staged(appends: &Appends, bound: Bound, query: ItemsQuery) -> Ended<Don
         () = appends.computes(bound.time) => Ended::TimedOut,
     };
     match ended {
-        Ended::Returned(Ok(())) => Ended::Returned(appends.append(found.rest(), None, true).await),
+        Ended::Returned(Ok(())) => Ended::Returned(appends.append(found.take_rest(), None, true).await),
         ended => ended,
     }
 }
@@ -145,7 +145,7 @@ async fn paged(
         if last {
             return Ended::Returned(Ok(()));
         }
-        // Between two pages nothing else looks.
+        // Only a page that runs is broken off.
         if held.revoked().is_some() || !node.is_trusted() {
             return Ended::Revoked;
         }

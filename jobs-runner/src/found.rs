@@ -36,14 +36,14 @@ impl Found {
     }
 
     /// The query has found all: it waits for the store from here on.
-    pub(crate) fn is_all(&self, appends: &Appends) {
+    pub(crate) fn finish(&self, appends: &Appends) {
         appends.wait_begins();
         lock(&self.waiting).is_all = true;
         self.came.notify_one();
     }
 
     /// What goes with the last call.
-    pub(crate) fn rest(&self) -> Vec<Body> {
+    pub(crate) fn take_rest(&self) -> Vec<Body> {
         std::mem::take(&mut lock(&self.waiting).bodies)
     }
 
@@ -130,16 +130,10 @@ impl Sink for FoundSink<'_> {
             let env = appends.node.env.clone();
             if env.is_virtual() {
                 let mut found = Vec::new();
-                let inline = std::panic::AssertUnwindSafe(|| {
-                    drain(&mut |body| {
-                        found.push(body);
-                        Ok(())
-                    })
-                });
-                match std::panic::catch_unwind(inline) {
-                    Ok(result) => result?,
-                    Err(panic) => std::panic::resume_unwind(panic),
-                }
+                drain(&mut |body| {
+                    found.push(body);
+                    Ok(())
+                })?;
                 for body in found {
                     self.put(body).await;
                 }

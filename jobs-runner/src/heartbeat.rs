@@ -47,7 +47,7 @@ pub(crate) async fn run(node: Arc<Node>) {
             }
             node.trust.begin_anew(node.env.uptime());
         } else if timed && node.take_stale() && !attach(&node).await {
-            // Who declares otherwise may be gone by now. Asked at the pace of the beats: an attach may wake others.
+            // The node that declares otherwise may be gone by now. Asked at the pace of the beats: an attach may wake others.
             node.set_stale();
         }
         dead = false;

@@ -165,7 +165,8 @@ impl Lane {
         }
     }
 
-    /// What is tried instead of a settlement that the store refused: its items one by one, and then their deaths.
+    /// What is tried instead of a settlement that the store refused: the halves of its range, and for a single item its
+    /// death with the reason.
     fn refused(&self, one: Settlement, instead: bool, refusal: &Refusal) -> Vec<Part> {
         let node = &self.node;
         if one.to - one.from > 1 {
@@ -174,7 +175,7 @@ impl Lane {
             return parts.map(|part| Part { settlements: vec![part], instead }).into();
         }
         if instead || !node.leases.holds(one.token) {
-            // Nobody names its lease any more once its other items are settled, so that the store takes it back.
+            // Once its other items are settled, no heartbeat names its lease, and the store takes it back.
             node.leases.settled(one.token, one.to - one.from);
             notice::warn("refused", format_args!("the store refused how an item ended: {refusal}"));
             return Vec::new();

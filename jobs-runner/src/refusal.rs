@@ -1,4 +1,4 @@
-//! What the store refuses, although it answers: it fails what it refers to, once, and nothing waits for it.
+//! Calls that the store refuses, although it answers: what they refer to fails once, with the reason, and other work goes on.
 
 use std::fmt;
 
@@ -23,12 +23,14 @@ impl Refusal {
     /// The reason as every store takes it: what this one has refused may stand in it. All but plain text is written as
     /// Rust writes it, as in `\u{fc}`.
     pub(crate) fn escaped(&self) -> String {
-        let escape = |c: char| {
-            let plain = c.is_ascii_graphic() || c == ' ';
-            let escaped = (!plain).then(|| c.escape_default()).into_iter().flatten();
-            plain.then_some(c).into_iter().chain(escaped)
-        };
-        self.0.chars().flat_map(escape).collect()
+        let mut escaped = String::new();
+        for c in self.0.chars() {
+            match c {
+                ' '..='~' => escaped.push(c),
+                _ => escaped.extend(c.escape_default()),
+            }
+        }
+        escaped
     }
 
     /// What becomes of an item whose end the store refused: it is dead, with the reason.

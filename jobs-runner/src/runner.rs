@@ -90,7 +90,7 @@ impl Runner {
         self.client.run(job)
     }
 
-    /// No more ticks of this job are fired by this runner, until it is started again; work goes on.
+    /// This runner fires no more ticks of this job, for as long as it lives; work goes on.
     ///
     /// # Errors
     /// [`ClientError::UnknownJob`] if this runner does not run it.
@@ -108,7 +108,7 @@ impl Runner {
         }
     }
 
-    /// No more ticks are fired by this runner, until it is started again; work goes on.
+    /// This runner fires no more ticks, for as long as it lives; work goes on.
     pub fn stop_all(&self) {
         self.node.stop_ticks(self.node.desks.keys().cloned());
     }
@@ -116,10 +116,12 @@ impl Runner {
     /// Waits until the process is told to end (SIGINT or SIGTERM, which are handled only here) or the runner is shut
     /// down, and ends it within its grace. A second signal ends it at once.
     ///
-    /// If blocking handlers remain one second after the grace, the process is ended: nothing else can end them.
+    /// If attempts remain one second after the grace, or the store no longer answers, the process exits with code 1:
+    /// nothing else can end a handler that blocks.
     ///
     /// # Errors
-    /// As [`shutdown`](Self::shutdown), and [`ShutdownError::Forced`] after a second signal.
+    /// As [`shutdown`](Self::shutdown), and [`ShutdownError::Forced`] after a second signal: drop the runner then, which
+    /// drops what still runs.
     pub async fn wait(&self) -> Result<(), ShutdownError> {
         let mut signals = signals::Signals::new();
         tokio::select! {
@@ -133,25 +135,22 @@ impl Runner {
             () = signals.next() => {
                 if self.node.attempts.is_blocked() {
                     // The runtime would wait for them without end.
-                    notice::warn("blocking", "blocking handlers remain; the process is ended");
-                    std::process::exit(1);
+                    exit("blocking handlers remain");
                 }
                 Err(ShutdownError::Forced)
             }
-            ended = self.shutdown(self.grace) => {
-                let node = &self.node;
-                idle_within(node, Duration::from_secs(1), || false).await;
-                if node.is_busy() || !while_answered(node, node.reached(Phase::Closed)).await {
-                    let remains = match (node.attempts.is_blocked(), node.is_busy()) {
-                        (true, _) => "blocking handlers remain",
-                        (false, true) => "attempts remain that do not end",
-                        (false, false) => "the store does not answer",
-                    };
-                    notice::warn("blocking", format_args!("{remains}; the process is ended"));
-                    std::process::exit(1);
-                }
-                ended
-            }
+            ended = self.shut_down_or_exit() => ended,
+        }
+    }
+
+    async fn shut_down_or_exit(&self) -> Result<(), ShutdownError> {
+        let (node, ended) = (&self.node, self.shutdown(self.grace).await);
+        idle_within(node, Duration::from_secs(1), || false).await;
+        match (node.attempts.is_blocked(), node.is_busy()) {
+            (true, _) => exit("blocking handlers remain"),
+            (false, true) => exit("attempts remain that do not end"),
+            (false, false) if while_answered(node, node.reached(Phase::Closed)).await => ended,
+            (false, false) => exit("the store does not answer"),
         }
     }
 
@@ -189,6 +188,12 @@ impl Runner {
     }
 }
 
+/// Ends the process, and says why.
+fn exit(why: &str) -> ! {
+    notice::warn("exit", format_args!("{why}; the process is ended"));
+    std::process::exit(1);
+}
+
 /// Ends a runner: see [`Runner::shutdown`].
 async fn end(node: Arc<Node>, loops: Tasks, grace: Duration) -> Result<(), ShutdownError> {
     node.shutting_down.store(true, Ordering::Release);
@@ -221,7 +226,7 @@ async fn end(node: Arc<Node>, loops: Tasks, grace: Duration) -> Result<(), Shutd
 async fn idle_within(node: &Node, time: Duration, enough: impl Fn() -> bool) {
     let until = node.env.uptime().saturating_add(time);
     loop {
-        // The waiter is made before it is looked: an end in between finds it.
+        // The waiter is made before the look, so that no end is missed in between.
         let freed = node.slots.freed();
         let left = until.saturating_sub(node.env.uptime());
         if !node.is_busy() || enough() || left.is_zero() {

@@ -22,7 +22,7 @@ use crate::{
     refusal::Refusal,
 };
 
-/// So many ticks are fired in one call.
+/// So many schedules are decided in one round at the most.
 const BATCH: usize = 256;
 /// A tick that the store refused is tried again after this long, if no other follows it before.
 const REFUSED: Duration = Duration::from_secs(60);
@@ -63,7 +63,7 @@ struct Scheduler {
     batch: Batch,
 }
 
-/// What is done in one call of the store.
+/// What is told to the store: what is passed over in one call, what fires in another.
 #[derive(Default)]
 struct Round {
     fires: Vec<(Arc<str>, Fire, FireTick)>,
@@ -352,7 +352,7 @@ impl Scheduler {
             Passing::Passed => self.moved(job, &pass.passed),
             Passing::Already(state) => self.set(job, |entry| entry.state = state),
             Passing::Stale => self.stale(job),
-            Passing::NotYet => self.wait(job, NOT_YET),
+            Passing::NotYet => self.postpone(job, NOT_YET),
         }
         self.plan(job);
     }
@@ -393,7 +393,7 @@ impl Scheduler {
             Firing::Busy { .. } => self.busy(job, &passed, tick),
             Firing::Paused { .. } => return self.decide_one(job, true, again),
             // The store's clock is behind what was known of it.
-            Firing::NotYet { wait } => self.wait(job, wait),
+            Firing::NotYet { wait } => self.postpone(job, wait),
             Firing::Stale => self.stale(job),
         }
         self.plan(job);
@@ -403,7 +403,7 @@ impl Scheduler {
     /// next tick, which says what became of it; the others go on.
     fn refused(&mut self, ticks: Vec<(&Arc<str>, Option<Millis>)>, refusal: &Refusal) {
         if ticks.len() > 1 {
-            self.batch.failed(1);
+            self.batch.one_at_a_time();
         } else {
             for (job, tick) in &ticks {
                 self.put_off(job, *tick, refusal);
@@ -427,7 +427,7 @@ impl Scheduler {
     }
 
     /// Nothing is asked of the store for a schedule for so long.
-    fn wait(&mut self, job: &Arc<str>, wait: Duration) {
+    fn postpone(&mut self, job: &Arc<str>, wait: Duration) {
         let until = self.node.clock.now() + wait;
         self.set(job, |entry| entry.not_before = until);
     }

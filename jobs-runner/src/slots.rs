@@ -92,7 +92,7 @@ impl Slots {
     }
 
     /// Looking what is left and reserving it is one step while this is held.
-    pub(crate) fn one_by_one(&self) -> MutexGuard<'_, ()> {
+    pub(crate) fn lock_reservations(&self) -> MutexGuard<'_, ()> {
         lock(&self.reserving)
     }
 

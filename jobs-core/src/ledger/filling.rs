@@ -28,7 +28,7 @@ pub enum Filling {
     Next(u64),
 }
 
-/// What is to be done with what is staged once a fill item was settled, or an append was stored.
+/// What becomes of what is staged: when a fill item is settled or leased anew, an append is stored, or a run is given up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FillEnd {
     /// Nothing.
@@ -127,7 +127,7 @@ impl Run {
         dropped(former)
     }
 
-    /// Drops what was staged of a run that is cancelled. Its fill item ends when it is settled.
+    /// Drops what was staged. Its fill item ends when it is settled.
     pub fn drop_staged(&mut self) -> FillEnd {
         let Some(fill) = &mut self.record.fill else { return FillEnd::Nothing };
         let kept = Fill { lease: fill.lease, ..Fill::default() };

@@ -43,7 +43,7 @@ impl QueueKind {
 pub struct QueueKey {
     /// Its kind.
     pub kind: QueueKind,
-    /// The run whose query found the items; 0 for what is not kept apart by run.
+    /// The run that the items belong to; 0 for what is not kept apart by run.
     pub run: u64,
     /// The builds that could not decode the items, as a JSON array; empty for other kinds.
     pub builds: String,

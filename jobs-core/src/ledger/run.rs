@@ -39,7 +39,7 @@ pub struct RunRecord {
     pub first: Option<(SessionId, Token)>,
     /// The filling, until the fill item is settled.
     pub fill: Option<Fill>,
-    /// The number of the last append.
+    /// The number of the append that ended the filling.
     pub last_append: u64,
     /// Whether an item has been leased.
     #[serde(default)]

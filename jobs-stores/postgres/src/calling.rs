@@ -142,7 +142,7 @@ impl Shared {
         let mut step = self.begin(lock, ns, offset).await?;
         let mut done = work(&mut step, given).await;
         if done.is_ok()
-            && let Err(fault) = step.put_back().await
+            && let Err(fault) = step.restore_tallies().await
         {
             done = Err(fault);
         }

@@ -51,7 +51,7 @@ pub(crate) struct Step {
     pub(crate) failures: HashMap<(i64, i64), Vec<String>>,
     /// Whether something was dropped in one piece, and is still to be deleted.
     pub(crate) dropped: bool,
-    /// Whether counts were taken out of where they stood, and are still to be written.
+    /// Whether rows of counts were deleted when they were read, and are still to be written.
     taken_out: bool,
 }
 
@@ -127,8 +127,8 @@ impl Step {
         Ok(self.ended(&mut facts, known))
     }
 
-    /// Puts back what was taken out to be added up, if the operation has written nothing.
-    pub(crate) async fn put_back(&mut self) -> Done<()> {
+    /// Writes the counts whose rows were deleted when they were read, if the operation has written nothing.
+    pub(crate) async fn restore_tallies(&mut self) -> Done<()> {
         if self.taken_out {
             self.write().await?;
         }

@@ -91,11 +91,11 @@ BEGIN
         UPDATE session SET until = 0 WHERE until > 0 AND id = ANY (ARRAY(
             SELECT id FROM session WHERE ns = of_ns AND session = ANY (named) ORDER BY id FOR UPDATE));
     ELSE
-        -- One that a clock of the future has renewed ends a lease from now.
+        -- A session that was renewed while the clock was in the future ends a lease from now.
         UPDATE session SET until = clock + lease WHERE id = ANY (ARRAY(
             SELECT id FROM session WHERE ns = of_ns AND CASE WHEN until > clock THEN until - lease > clock END
             ORDER BY id FOR UPDATE SKIP LOCKED));
-        -- From one session that holds something to the next.
+        -- The sessions that hold something, each found from the one before.
         deleted := ARRAY(
             WITH RECURSIVE holder AS (
                 SELECT (SELECT session FROM lease ORDER BY session LIMIT 1) AS id
@@ -147,7 +147,7 @@ BEGIN
     RETURN QUERY SELECT * FROM named_runs_2(of_ns, ids);
 END $$;
 
--- Runs of which something was counted and not added up, and which of all have ended.
+-- Runs of which something was counted that is not added up, and the runs that have ended.
 CREATE FUNCTION uncounted_2(of_ns integer, most bigint) RETURNS SETOF fact_2 LANGUAGE plpgsql AS $$
 BEGIN
     -- Of runs that were deleted.
@@ -214,7 +214,8 @@ DECLARE
     id_of bigint;
     found bigint[];
 BEGIN
-    -- Asked once: a job that another session makes after this is one that is not there, and writing it says that it is.
+    -- Asked once: a job that another session makes after this counts as one that is not there. It is made then, which
+    -- conflicts, and the operation is tried again.
     found := ARRAY(SELECT id FROM job WHERE ns = of_ns AND name = ANY (names));
     SELECT id INTO id_of FROM session WHERE ns = of_ns AND session = of_session;
     -- What is in flight of a limited job is counted when nobody else leases of it.
@@ -244,7 +245,7 @@ BEGIN
              LEFT JOIN link AS k ON k.session = id_of AND k.job = asked.name;
 END $$;
 
--- Numbers of the source.
+-- New numbers.
 CREATE FUNCTION numbers_2(clock bigint, most integer) RETURNS SETOF fact_2 LANGUAGE plpgsql AS $$
 BEGIN
     RETURN QUERY SELECT 'number', number_1(clock)::text, NULL::bytea, NULL::bytea FROM generate_series(1, most);
