@@ -32,7 +32,7 @@ pub(crate) struct Appends {
 /// Whether a call of the query blocks: it goes on when its future is dropped.
 #[derive(Default)]
 struct Blocked {
-    active: AtomicBool,
+    active: Arc<AtomicBool>,
     ended: Notify,
 }
 
@@ -82,6 +82,11 @@ impl Appends {
     pub(crate) fn blocks(&self) -> Blocking {
         self.blocking.active.store(true, Ordering::Release);
         Blocking(self.blocking.clone())
+    }
+
+    /// Whether a blocking call is under way.
+    pub(crate) fn is_blocking(&self) -> Arc<AtomicBool> {
+        self.blocking.active.clone()
     }
 
     pub(crate) fn total(&self) -> u64 {

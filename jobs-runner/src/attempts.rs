@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -23,7 +23,13 @@ pub(crate) struct Attempts {
 struct Waiting {
     held: Arc<Held>,
     cx: JobContext,
-    blocks: bool,
+    blocks: Arc<AtomicBool>,
+}
+
+impl Waiting {
+    fn blocks(&self) -> bool {
+        self.blocks.load(Ordering::Acquire)
+    }
 }
 
 /// An attempt's entry, until it is dropped.
@@ -36,15 +42,25 @@ pub(crate) struct Entry<'a> {
 impl Attempts {
     /// Enters an attempt. One whose lease was revoked before is cancelled at once.
     pub(crate) fn enter(&self, held: &Arc<Held>, cx: &JobContext) -> Entry<'_> {
-        self.add(held, cx, false)
+        self.add(held, cx, Arc::default())
     }
 
     /// Enters an attempt that blocks: it hears of a cancel, and cannot be broken off.
     pub(crate) fn enter_blocking(&self, held: &Arc<Held>, cx: &JobContext) -> Entry<'_> {
-        self.add(held, cx, true)
+        self.add(held, cx, Arc::new(AtomicBool::new(true)))
     }
 
-    fn add(&self, held: &Arc<Held>, cx: &JobContext, blocks: bool) -> Entry<'_> {
+    /// Enters an attempt that blocks at times.
+    pub(crate) fn enter_blocking_while(
+        &self,
+        held: &Arc<Held>,
+        cx: &JobContext,
+        blocks: Arc<AtomicBool>,
+    ) -> Entry<'_> {
+        self.add(held, cx, blocks)
+    }
+
+    fn add(&self, held: &Arc<Held>, cx: &JobContext, blocks: Arc<AtomicBool>) -> Entry<'_> {
         let key = self.next.fetch_add(1, Ordering::Relaxed);
         lock(&self.waiting).insert(key, Waiting { held: held.clone(), cx: cx.clone(), blocks });
         if held.revoked().is_some() {
@@ -61,12 +77,12 @@ impl Attempts {
 
     pub(crate) fn only_blocking(&self) -> bool {
         let waiting = lock(&self.waiting);
-        !waiting.is_empty() && waiting.values().all(|attempt| attempt.blocks)
+        !waiting.is_empty() && waiting.values().all(Waiting::blocks)
     }
 
     /// Whether an attempt blocks.
     pub(crate) fn is_blocked(&self) -> bool {
-        lock(&self.waiting).values().any(|attempt| attempt.blocks)
+        lock(&self.waiting).values().any(Waiting::blocks)
     }
 }
 

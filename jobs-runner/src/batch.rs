@@ -64,7 +64,7 @@ impl Batch {
 }
 
 /// A call that was not answered so often, although the store answers others, carries too much.
-const TOO_OFTEN: u32 = 3;
+pub(crate) const TOO_OFTEN: u32 = 3;
 
 /// Whether a call is too much for the store: it has failed so often since it was first made, and others were answered
 /// since. If none was, the heartbeat is asked to try.

@@ -92,9 +92,15 @@ pub(crate) struct Reserved<'a> {
 impl<'a> Reserved<'a> {
     /// Asks for all that there is room for.
     pub(crate) fn new(node: &'a Node) -> Self {
+        Self::at_most(node, u32::MAX)
+    }
+
+    /// Asks for so many slots at the most.
+    pub(crate) fn at_most(node: &'a Node, most: u32) -> Self {
         // Whoever asks next sees what this one has reserved.
         let _alone = node.slots.lock_reservations();
-        let want = want(node);
+        let mut want = want(node);
+        want.slots = want.slots.min(most);
         node.slots.reserve(want.slots);
         Self { node, want }
     }
@@ -108,7 +114,7 @@ impl Drop for Reserved<'_> {
 
 /// The room of the process, and of the jobs whose items are here.
 fn want(node: &Node) -> Want {
-    if node.phase() > Phase::Running || !node.is_trusted() {
+    if node.phase() > Phase::Running || !node.is_trusted() || node.aside.is_full() {
         return Want::default();
     }
     let mut taken = 0;

@@ -111,10 +111,7 @@ pub(crate) async fn drive_blocking(
     };
     cx.cancel();
     if timed_out {
-        let (job, item) = (cx.job(), cx.item_id());
-        let text =
-            "overruns its bound; it blocks, so it cannot be broken off, and keeps its slot until it ends";
-        notice::warn("overrun", format_args!("{job}: the attempt of item {item} {text}"));
+        report_overrun(cx);
     }
     let result = blocking.await;
     drop(entry);
@@ -124,6 +121,13 @@ pub(crate) async fn drive_blocking(
         // What it did is done; if the lease is another's by now, the store refuses it.
         _ => returned(result),
     }
+}
+
+/// Says that an attempt goes on although its time is over.
+pub(crate) fn report_overrun(cx: &JobContext) {
+    let (job, item) = (cx.job(), cx.item_id());
+    let text = "overruns its bound; it blocks, so it cannot be broken off, and keeps its slot until it ends";
+    notice::warn("overrun", format_args!("{job}: the attempt of item {item} {text}"));
 }
 
 fn returned<T>(result: std::thread::Result<T>) -> Ended<T> {

@@ -1,16 +1,14 @@
 //! Ending runs of which nothing is left to do: many in one call, and beside the dispatcher, which never waits for it.
 
 use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use jobs_core::{Complete, Completion, RunId, STEP_RECORDS, notice};
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     batch::{halves, is_too_much},
@@ -24,8 +22,10 @@ use crate::{
 pub(crate) struct Ending {
     /// Whether this node has asked for the end of a run before, and got no answer.
     waiting: Mutex<BTreeMap<RunId, bool>>,
+    /// Runs that the store has not ended, although it answers others: it may have, and this node says so then.
+    left: Mutex<BTreeSet<RunId>>,
     some: Notify,
-    closed: AtomicBool,
+    closed: CancellationToken,
 }
 
 impl Ending {
@@ -39,9 +39,21 @@ impl Ending {
         self.some.notify_one();
     }
 
-    /// No more runs come.
+    /// No more runs come: the dispatcher has ended.
     pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::Release);
+        self.closed.cancel();
+        self.some.notify_one();
+    }
+
+    /// Waits until no more runs come.
+    pub(crate) async fn closed(&self) {
+        self.closed.cancelled().await;
+    }
+
+    /// Asks again for what was left.
+    pub(crate) fn ask_again(&self) {
+        let left = std::mem::take(&mut *lock(&self.left));
+        lock(&self.waiting).extend(left.into_iter().map(|run| (run, true)));
         self.some.notify_one();
     }
 
@@ -54,7 +66,7 @@ impl Ending {
     /// Waits for runs; returns none once no more come.
     async fn next(&self) -> Vec<(RunId, bool)> {
         loop {
-            let closed = self.closed.load(Ordering::Acquire);
+            let closed = self.closed.is_cancelled();
             let runs = self.take();
             if !runs.is_empty() || closed {
                 return runs;
@@ -100,8 +112,12 @@ async fn end_part(node: &Node, mut runs: Vec<(RunId, bool)>) -> Vec<Vec<(RunId, 
             if runs.len() > 1 {
                 return halves(runs).into();
             }
-            if let (Some(refusal), Some((run, _))) = (refused, runs.first()) {
-                notice::warn("refused", format_args!("the store refused to end run {run}: {refusal}"));
+            match (refused, runs.first()) {
+                (Some(refusal), Some((run, _))) => {
+                    notice::warn("refused", format_args!("the store refused to end run {run}: {refusal}"));
+                }
+                (None, Some((run, _))) => drop(lock(&node.ending.left).insert(*run)),
+                (_, None) => {}
             }
             return Vec::new();
         }

@@ -1,6 +1,6 @@
 //! One attempt of a query: what it finds goes to the store in bodies, each under the fill item's lease.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use jobs_core::{
     BoxError, BoxFuture, End, Failure, FailureKind, JobContext,
@@ -11,7 +11,7 @@ use tracing::Instrument;
 use crate::{
     appends::Appends,
     desk::Desk,
-    drive::{Bound, Ended, drive_entered, unwinding},
+    drive::{Bound, Ended, drive_entered, report_overrun, unwinding},
     failing::{fail, failure_of, revoked},
     found::Found,
     lease::Held,
@@ -29,10 +29,13 @@ pub(crate) async fn run(node: Arc<Node>, desk: Arc<Desk>, held: Arc<Held>) {
     let appends = Appends::new(node.clone(), desk.clone(), held.clone(), cx.clone());
 
     // Entered for as long as it goes on, also while it waits for the store: a shutdown waits for it, or ends it.
-    let entry = node.attempts.enter(&held, &cx);
+    let entry = node.attempts.enter_blocking_while(&held, &cx, appends.is_blocking());
     let ended = unwinding(call(&appends, bound)).await;
     if !matches!(ended, Ok(Ended::Returned(_))) {
         cx.cancel();
+    }
+    if matches!(ended, Ok(Ended::TimedOut)) && appends.is_blocking().load(Ordering::Acquire) {
+        report_overrun(&cx);
     }
     appends.unblocked().await;
     drop(entry);

@@ -11,9 +11,10 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::{appends::Appends, batch::Batch, lock::lock};
 
-/// So many bodies, of at most a thousand items and 64 KiB each, go into one call at the most, and so many more are kept
-/// while it is under way.
+/// So many bodies go into one call at the most, and so many bytes unless one body has more; as much is kept while it is under
+/// way.
 const MOST: usize = 64;
+const MOST_BYTES: usize = 4 * 1024 * 1024;
 
 /// What was found and not stored.
 #[derive(Debug, Default)]
@@ -27,6 +28,19 @@ pub(crate) struct Found {
 struct Waiting {
     bodies: Vec<Body>,
     is_all: bool,
+}
+
+impl Waiting {
+    /// How many of the first `most` bodies go into one call.
+    fn fitting(&self, most: usize) -> usize {
+        let mut left = MOST_BYTES;
+        let fits = |body: &&Body| {
+            let rest = left.checked_sub(body.as_bytes().len());
+            left = rest.unwrap_or(0);
+            rest.is_some()
+        };
+        self.bodies.iter().take(most).take_while(fits).count().max(1)
+    }
 }
 
 impl Found {
@@ -65,9 +79,10 @@ impl Found {
             let came = self.came.notified();
             {
                 let mut waiting = lock(&self.waiting);
-                let kept = if waiting.is_all { most } else { 1 };
+                let fitting = waiting.fitting(most);
+                let kept = if waiting.is_all { fitting } else { 1 };
                 if waiting.bodies.len() > kept {
-                    let n = most.min(waiting.bodies.len() - 1);
+                    let n = fitting.min(waiting.bodies.len() - 1);
                     let next = waiting.bodies.drain(..n).collect();
                     drop(waiting);
                     self.taken.notify_one();
@@ -84,7 +99,7 @@ impl Found {
     /// Takes a body, if there is room.
     fn take(&self, body: Body) -> Result<(), Body> {
         let mut waiting = lock(&self.waiting);
-        if waiting.bodies.len() > MOST {
+        if waiting.bodies.len() > waiting.fitting(MOST) {
             return Err(body);
         }
         waiting.bodies.push(body);

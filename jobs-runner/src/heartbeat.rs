@@ -19,7 +19,8 @@ pub(crate) async fn run(node: Arc<Node>) {
         let mut timed = false;
         tokio::select! {
             biased;
-            () = node.over() => return,
+            // As long as there are results, it has to be known whether the store is there.
+            () = node.aside.closed() => return,
             // A pause or a cancel is obeyed at once where the store tells of it.
             mark = wakeups.changed(|marks| marks.control, control) => control = mark,
             () = node.refresh.notified() => {}
@@ -46,7 +47,7 @@ pub(crate) async fn run(node: Arc<Node>) {
                 continue;
             }
             node.trust.begin_anew(node.env.uptime());
-        } else if timed && node.take_stale() && !attach(&node).await {
+        } else if timed && node.take_stale() && !attach_within(&node, interval(&node)).await {
             // The node that declares otherwise may be gone by now. Asked at the pace of the beats: an attach may wake others.
             node.set_stale();
         }
@@ -63,6 +64,15 @@ async fn attach(node: &Arc<Node>) -> bool {
         node.hand_over(attached);
     }
     answered
+}
+
+/// The same, unless the next beat is due before.
+async fn attach_within(node: &Arc<Node>, time: Duration) -> bool {
+    tokio::select! {
+        biased;
+        answered = attach(node) => answered,
+        () = node.env.sleep(time) => false,
+    }
 }
 
 fn interval(node: &Node) -> Duration {

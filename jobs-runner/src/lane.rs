@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use jobs_core::{End, Millis, STEP_RECORDS, Settle, Settled, Settlement, Token, Want, notice};
 
 use crate::{
-    batch::{Batch, halves, is_too_much},
+    batch::{Batch, TOO_OFTEN, halves, is_too_much},
     event::Event,
     lease::Revoked,
     leases::Granted,
@@ -23,6 +23,9 @@ pub(crate) struct Lane {
     number: u32,
     /// The number of the last call.
     n: u64,
+    /// The number of the next one, if it was made before, and when it was for the first time, by this machine's uptime: it may
+    /// have been done then.
+    made: Option<(u64, Duration)>,
     batch: Batch,
 }
 
@@ -39,6 +42,8 @@ pub(crate) struct Part {
     settlements: Vec<Settlement>,
     /// Whether it is the death of an item, in place of an end that the store refused.
     instead: bool,
+    /// Whether a call of it was too much: the next one has one try.
+    failed: bool,
 }
 
 /// Why a part was not settled.
@@ -60,14 +65,14 @@ impl Lane {
     }
 
     fn numbered(node: Arc<Node>, number: u32) -> Self {
-        Self { node, number, n: 0, batch: Batch::of_at_most(STEP_RECORDS) }
+        Self { node, number, n: 0, made: None, batch: Batch::of_at_most(STEP_RECORDS) }
     }
 
     /// Settles all of these, in as many calls as it takes, and leases with the last of them. What the store refuses is
     /// found by halves, and ends as dead with the reason; what it does not answer, although it answers others, is set
-    /// aside. Nothing else waits for either.
+    /// aside, and cut in halves there. Nothing else waits for either.
     pub(crate) async fn settle(&mut self, settlements: Vec<Settlement>, want: &Want) -> Answer {
-        self.settle_part(Part { settlements, instead: false }, want.clone()).await
+        self.settle_part(Part { settlements, ..Part::default() }, want.clone()).await
     }
 
     /// The same for a part that was set aside.
@@ -93,9 +98,10 @@ impl Lane {
                     answer.next_due = settled.next_due;
                 }
                 // What was wanted may be what was refused, or what takes too long: it is asked for by itself.
-                Err(_) if leases && !part.settlements.is_empty() => {
+                Err(unsettled) if leases && !part.settlements.is_empty() => {
                     want = wanted;
-                    parts.extend([Part::default(), part]);
+                    let failed = matches!(unsettled, Unsettled::TooMuch);
+                    parts.extend([Part::default(), Part { failed, ..part }]);
                 }
                 Err(unsettled) => parts.extend(self.smaller(part, unsettled)),
             }
@@ -103,12 +109,22 @@ impl Lane {
         answer
     }
 
-    /// One call, again and again until it is answered, or shown to be too much.
+    /// One call, again and again until it is answered, or shown to be too much. With the answer, when a call of this number
+    /// was made first: what it leases may be as old.
     async fn call(&mut self, part: &Part, want: Want) -> Result<(Settled, Duration), Unsettled> {
         let (node, session, lane, n) = (self.node.clone(), self.node.session, self.number, self.n + 1);
         let (settlements, count) = (part.settlements.clone(), part.settlements.len());
         let settle = Settle { session, lane, n, settlements, effects: Vec::new(), want };
+        // It may be done although it was not answered. Its first part goes under the same number then, as its repeat; what
+        // is no part of it has the next one.
+        let has_parts = match self.number {
+            ASIDE => count > 1,
+            _ => count > 0 && settle.want.slots > 0,
+        };
+        let next = if has_parts { self.n } else { n };
         let began = node.env.uptime();
+        let first = self.made.filter(|(made, _)| *made == n).map_or(began, |(_, first)| first);
+        self.made = Some((n, first));
         let (mut wait, mut failures) = (Duration::from_millis(10), 0);
         loop {
             let asked = node.env.uptime();
@@ -121,17 +137,17 @@ impl Lane {
                 Ok(Some(settled)) => {
                     self.n = n;
                     self.batch.took(count, node.env.uptime().saturating_sub(asked));
-                    return Ok((settled, asked));
+                    return Ok((settled, first));
                 }
                 Ok(None) => failures += 1,
-                Err(refusal) => return Err(Unsettled::Refused(refusal)),
+                Err(refusal) => {
+                    self.n = if failures > 0 { next } else { self.n };
+                    return Err(Unsettled::Refused(refusal));
+                }
             }
-            if is_too_much(failures, began, &node) {
+            if is_too_much(failures + u32::from(part.failed) * TOO_OFTEN, began, &node) {
                 self.batch.failed(count);
-                // Its first part goes under the same number: if the call was done after all, it is its repeat. What
-                // follows one that has no parts has another number.
-                let has_parts = count + usize::from(settle.want.slots > 0) > 1;
-                self.n = if has_parts { self.n } else { n };
+                self.n = next;
                 return Err(Unsettled::TooMuch);
             }
             node.env.sleep(node.env.about(wait)).await;
@@ -141,9 +157,15 @@ impl Lane {
 
     /// What is tried instead of a part that was not settled, the last first.
     fn smaller(&self, part: Part, unsettled: Unsettled) -> Vec<Part> {
-        let Part { mut settlements, instead } = part;
+        let failed = matches!(unsettled, Unsettled::TooMuch);
+        let Part { mut settlements, instead, .. } = part;
+        if failed && self.number != ASIDE && !settlements.is_empty() {
+            // Nothing else waits for it here.
+            self.node.aside.put(Part { settlements, instead, failed });
+            return Vec::new();
+        }
         if settlements.len() > 1 {
-            return halves(settlements).map(|settlements| Part { settlements, instead }).into();
+            return halves(settlements).map(|settlements| Part { settlements, instead, failed }).into();
         }
         match (settlements.pop(), unsettled) {
             (None, Unsettled::TooMuch) => {
@@ -158,7 +180,7 @@ impl Lane {
                 Vec::new()
             }
             (Some(one), Unsettled::TooMuch) => {
-                self.node.aside.put(Part { settlements: vec![one], instead });
+                self.node.aside.put(Part { settlements: vec![one], instead, failed });
                 Vec::new()
             }
             (Some(one), Unsettled::Refused(refusal)) => self.refused(one, instead, &refusal),
@@ -172,7 +194,7 @@ impl Lane {
         if one.to - one.from > 1 {
             let middle = one.from + (one.to - one.from) / 2;
             let parts = [Settlement { from: middle, ..one.clone() }, Settlement { to: middle, ..one }];
-            return parts.map(|part| Part { settlements: vec![part], instead }).into();
+            return parts.map(|part| Part { settlements: vec![part], instead, failed: false }).into();
         }
         if instead || !node.leases.holds(one.token) {
             // Once its other items are settled, no heartbeat names its lease, and the store takes it back.
@@ -181,7 +203,7 @@ impl Lane {
             return Vec::new();
         }
         let dead = refusal.instead(&one, &node.name, node.clock.now());
-        vec![Part { settlements: vec![dead], instead: true }]
+        vec![Part { settlements: vec![dead], instead: true, failed: false }]
     }
 
     /// Forgets what the store has settled, and what it says is lost.
@@ -216,6 +238,11 @@ impl Lane {
 }
 
 impl Part {
+    /// How many items it is of.
+    pub(crate) fn items(&self) -> usize {
+        self.settlements.iter().map(|settlement| (settlement.to - settlement.from) as usize).sum()
+    }
+
     /// The first of its settlements, which write so many records at the most; the others go back among those that wait.
     fn cut(mut self, most: usize, waiting: &mut Vec<Self>) -> Self {
         let mut left = most;
@@ -227,7 +254,7 @@ impl Part {
         let first = self.settlements.iter().take_while(fits).count().max(1);
         if first < self.settlements.len() {
             let settlements = self.settlements.split_off(first);
-            waiting.push(Self { settlements, instead: self.instead });
+            waiting.push(Self { settlements, ..self });
         }
         self
     }
@@ -252,7 +279,7 @@ mod tests {
         let dead = || End::Dead(Box::new(Failure::new(FailureKind::Error, "no", Millis(0).timestamp())));
         let ends = [End::Done(None), dead(), dead(), End::Back];
         let one = |(n, end): (u32, End)| Settlement { token: Token(1), from: n, to: n + 1, end };
-        let part = || Part { settlements: (0..).zip(ends.clone()).map(one).collect(), instead: false };
+        let part = || Part { settlements: (0..).zip(ends.clone()).map(one).collect(), ..Part::default() };
         let cut = |most| {
             let mut waiting = Vec::new();
             let first = part().cut(most, &mut waiting);

@@ -17,7 +17,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Granted {
     pub(crate) lease: Lease,
-    /// This machine's uptime when the call was made that brought it.
+    /// This machine's uptime when the call that brought it was made for the first time.
     pub(crate) asked: Duration,
 }
 

@@ -209,7 +209,10 @@ async fn end(node: Arc<Node>, loops: Tasks, grace: Duration) -> Result<(), Shutd
     let (last, all) = (node.clone(), loops.clone());
     let detach = async move {
         all.ended().await;
-        last.detach().await;
+        // A session with results that are not settled has not ended in order: it ends with its lease.
+        if last.aside.is_empty() {
+            last.detach().await;
+        }
         last.close();
     };
     if node.is_busy() {
@@ -240,11 +243,11 @@ async fn idle_within(node: &Node, time: Duration, enough: impl Fn() -> bool) {
     }
 }
 
-/// Waits for what the store has to answer, for as long as it answers anything. Returns whether it was done.
+/// Waits for what the store has to answer, for as long as it answers anything, and not for ever. Returns whether it was done.
 async fn while_answered(node: &Node, done: impl Future<Output = ()>) -> bool {
     let (mut done, began) = (pin!(done), node.env.uptime());
     loop {
-        let until = node.answered_at().max(began) + SETTLED_WITHIN;
+        let until = (node.answered_at().max(began) + SETTLED_WITHIN).min(began + SETTLED_AT_LAST);
         let left = until.saturating_sub(node.env.uptime());
         if left.is_zero() {
             return false;
@@ -261,6 +264,8 @@ async fn while_answered(node: &Node, done: impl Future<Output = ()>) -> bool {
 const DROPPED_WITHIN: Duration = Duration::from_millis(500);
 /// A store that has answered nothing for so long settles the last results no more.
 const SETTLED_WITHIN: Duration = Duration::from_secs(5);
+/// Also one that answers has no longer than this.
+const SETTLED_AT_LAST: Duration = Duration::from_secs(60);
 
 impl Drop for Runner {
     fn drop(&mut self) {

@@ -13,7 +13,7 @@ use jobs_core::{
 };
 
 use crate::{
-    batch::Batch,
+    batch::{Batch, TOO_OFTEN, is_too_much},
     desk::Desk,
     dispatcher::{Reserved, take_in},
     event::Event,
@@ -39,8 +39,12 @@ struct Entry {
     stale: bool,
     /// The tick that fired last was caught up.
     catching_up: bool,
-    /// The store said that nothing of it can be done before.
+    /// The store said that nothing of it can be done before, or it has not answered.
     not_before: Millis,
+    /// Since when, by this machine's uptime, its tick alone was not answered, and how often.
+    unanswered: Option<(Duration, u32)>,
+    /// When the store was asked first to fire its tick, which it has not answered: it may have been done then.
+    asked: Option<Duration>,
 }
 
 /// Fires ticks until the runner drains.
@@ -105,6 +109,7 @@ impl Scheduler {
             let generation = known.map_or(0, |entry| entry.generation);
             let catching_up = known.is_some_and(|entry| entry.catching_up);
             let not_before = known.map_or(Millis(0), |entry| entry.not_before);
+            let (unanswered, asked) = known.map_or((None, None), |entry| (entry.unanswered, entry.asked));
             // The answer may be older than what was fired since it was asked for.
             let set_back = attached.ahead.iter().any(|ahead| ahead.schedule == *job && ahead.set_back);
             if let Some(known) = known.filter(|known| known.state.cursor > state.cursor)
@@ -116,7 +121,16 @@ impl Scheduler {
             if stale {
                 node.set_stale();
             }
-            let entry = Entry { desk: desk.clone(), state, generation, stale, catching_up, not_before };
+            let entry = Entry {
+                desk: desk.clone(),
+                state,
+                generation,
+                stale,
+                catching_up,
+                not_before,
+                unanswered,
+                asked,
+            };
             self.entries.insert(job.clone(), entry);
             self.plan(job);
         }
@@ -321,20 +335,35 @@ impl Scheduler {
         if !round.fires.is_empty() {
             let fires = round.fires.iter().map(|(_, fire, _)| fire.clone()).collect();
             let node = self.node.clone();
-            let (reserved, asked) = (Reserved::new(&node), node.env.uptime());
-            let fired = self.node.store.fire(Some(self.node.session), fires, reserved.want.clone());
-            let fired = self.node.ask_or_refusal(fired).await;
             let count = round.fires.len();
+            // Each brings one item at the most.
+            let most = u32::try_from(count).unwrap_or(u32::MAX);
+            let (reserved, asked) = (Reserved::at_most(&node, most), node.env.uptime());
+            let fired = node.store.fire(Some(node.session), fires, reserved.want.clone());
+            let is_known =
+                |(job, ..): &(Arc<str>, _, _)| self.entries.get(job).is_some_and(|e| e.unanswered.is_some());
+            let known = round.fires.iter().any(is_known);
+            for (job, ..) in &round.fires {
+                self.set(job, |entry| entry.asked = entry.asked.or(Some(asked)));
+            }
+            let fired = match known {
+                true => node.ask_again(fired).await,
+                false => node.ask_or_refusal(fired).await,
+            };
             match fired {
                 Ok(Some(firings)) => {
                     self.batch.took(count, node.env.uptime().saturating_sub(asked));
                     for ((job, fire, tick), firing) in round.fires.into_iter().zip(firings) {
-                        self.fired(&job, fire, tick, (firing, asked), &mut again);
+                        let first = self.answered(&job).unwrap_or(asked);
+                        self.fired(&job, fire, tick, (firing, first), &mut again);
                     }
                 }
                 // Meanwhile they may have become late: they are decided anew, when the store answers again.
                 Ok(None) => {
                     self.batch.failed(count);
+                    if let [(job, ..)] = &round.fires[..] {
+                        self.unanswered(job, asked);
+                    }
                     round.fires.iter().for_each(|(job, ..)| self.plan(job));
                 }
                 Err(refusal) => {
@@ -343,8 +372,31 @@ impl Scheduler {
                 }
             }
             drop(reserved);
+            // What it had asked for may be wanted by others.
+            node.kick.notify_one();
         }
         again
+    }
+
+    /// The store has answered for a tick. Gives when it was asked first.
+    fn answered(&mut self, job: &Arc<str>) -> Option<Duration> {
+        let entry = self.entries.get_mut(job)?;
+        entry.unanswered = None;
+        entry.asked.take()
+    }
+
+    /// The store has not answered for this tick alone. While it answers others, it is asked ever more rarely.
+    fn unanswered(&mut self, job: &Arc<str>, asked: Duration) {
+        let node = self.node.clone();
+        let (since, times) = self.entries.get(job).and_then(|entry| entry.unanswered).unwrap_or((asked, 0));
+        if is_too_much(times + 1, since, &node) {
+            let wait = Duration::from_secs(1) * 2_u32.saturating_pow(times.saturating_sub(TOO_OFTEN - 1));
+            self.postpone(job, wait.min(REFUSED));
+            let text =
+                "the store does not answer for its tick, although it answers others; it is tried again";
+            notice::warn("unanswered", format_args!("{job}: {text}"));
+        }
+        self.set(job, |entry| entry.unanswered = Some((since, times + 1)));
     }
 
     fn passed(&mut self, job: &Arc<str>, pass: Pass, passing: Passing) {

@@ -22,6 +22,7 @@ async fn keep_up(node: &Node) {
     let mut last_share = node.env.uptime();
     loop {
         rest(node, node.poll).await;
+        node.ending.ask_again();
         // Whoever ended the last item of a run may have died before it could say so.
         let ended = node.ask("list the runs that may be over", node.store.completable(STEP_RECORDS)).await;
         node.ending.put(ended.unwrap_or_default());

@@ -191,7 +191,8 @@ impl Store for PostgresStore {
     }
 
     fn requeue(&self, requeue: Requeue) -> StoreResult<'_, Option<Requeued>> {
-        call!(self, Lock::Shared, requeue, |step, requeue| step.requeue(requeue))
+        let answer = key(&[b"requeue", self.space.name.as_bytes(), &requeue.request.to_le_bytes()]);
+        call!(self, Lock::Keyed(answer), requeue, |step, requeue| step.requeue(requeue))
     }
 
     fn discard(&self, request: u64, items: Vec<ItemId>) -> StoreResult<'_, u64> {

@@ -29,6 +29,8 @@ enum Fate {
     Refused,
     /// It fails, and nothing is done.
     Failed,
+    /// It fails after so long, as at a store's deadline, and nothing is done.
+    FailsAfter(Duration),
     /// It fails, but all is done.
     Unheard,
     /// It is answered late.
@@ -95,6 +97,10 @@ impl Choosy {
             Fate::Answered => perform(&self.inner, call).await,
             Fate::Refused => Err(StoreError::Refused { message: format!("no {what}, for this reason") }),
             Fate::Failed => Err(failed()),
+            Fate::FailsAfter(wait) => {
+                tokio::time::sleep(wait).await;
+                Err(failed())
+            }
             Fate::Unheard => perform(&self.inner, call).await.and_then(|_| Err(failed())),
             Fate::Slow(wait) => {
                 tokio::time::sleep(wait).await;
@@ -156,6 +162,7 @@ const ODD: u32 = 13;
 #[derive(Clone, Default)]
 struct Work {
     log: Log<u32>,
+    quick: Log<u32>,
     gate: Gate,
     inside: Inside,
 }
@@ -197,6 +204,11 @@ impl Work {
 
     #[job("other", "* * * * *")]
     async fn other(&self) {}
+
+    #[job("quick")]
+    async fn quick(&self) {
+        self.quick.note(1);
+    }
 }
 
 async fn start() -> (Running, Work, Choosy) {
@@ -411,6 +423,116 @@ async fn a_query_finds_on_while_the_store_takes_what_it_found() -> Result<()> {
     let mut all = work.log.all();
     all.sort_unstable();
     assert!(all.iter().copied().eq(0..WIDE), "each is done once");
+    Ok(())
+}
+
+/// How long a run of `work.quick` takes from now on.
+async fn wait_of_quick(t: &Running, work: &Work) -> Result<Duration> {
+    let (began, before) = (t.now(), work.quick.all().len());
+    let _run = t.client().run("work.quick").await?;
+    while work.quick.all().len() == before && t.now() < began + 30 * MINUTE {
+        t.advance(Duration::from_millis(100)).await;
+    }
+    Ok(t.now().duration_since(began).unsigned_abs())
+}
+
+#[tokio::test]
+async fn a_tick_that_is_not_answered_takes_nobodys_slots() -> Result<()> {
+    let (t, work, choosy) = start().await;
+    let fails = Fate::FailsAfter(5 * SECOND);
+    choosy.decides(move |call| if fires(call, "work.minute") { fails } else { Fate::Answered });
+    t.advance(MINUTE + 2 * SECOND).await;
+    assert!(wait_of_quick(&t, &work).await? < SECOND);
+    t.advance(30 * MINUTE).await;
+    assert!(choosy.count("fire") < 100, "ever more rarely: {}", choosy.count("fire"));
+    assert_eq!(t.fired("work.other").len(), 31);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_result_that_takes_its_time_to_fail_holds_up_nobody_for_long() -> Result<()> {
+    let (t, work, choosy) = start().await;
+    let _run = t.client().run("work.many").await?;
+    let fails = Fate::FailsAfter(5 * SECOND);
+    choosy.decides(move |call| if is_odd(call) { fails } else { Fate::Answered });
+    t.advance(SECOND).await;
+    let wait = wait_of_quick(&t, &work).await?;
+    assert!(wait < 25 * SECOND, "three tries and one more: {wait:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_call_that_is_refused_after_it_was_done_settles_what_follows() -> Result<()> {
+    let (t, work, choosy) = start().await;
+    let run = t.client().run("work.held").await?;
+    t.advance(SECOND).await;
+    let fates = Mutex::new(vec![Fate::Refused, Fate::Unheard]);
+    let wants = |call: &Call| matches!(call, Call::Settle(s) if s.settlements.is_empty() && s.want.slots > 0);
+    choosy.decides(move |call| match wants(call) {
+        true => fates.lock().unwrap().pop().unwrap_or_default(),
+        false => Fate::Answered,
+    });
+    work.gate.let_through(3);
+    t.advance(3 * SECOND).await;
+    work.gate.open();
+    t.advance(3 * MINUTE).await;
+    assert_eq!(t.client().report(run.id()).await?.counts.ok, u64::from(ITEMS));
+    assert_eq!(work.log.all().len(), ITEMS as usize, "each is done once");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_shutdown_loses_no_result_because_of_another() -> Result<()> {
+    let (t, work, choosy) = start().await;
+    let run = t.client().run("work.many").await?;
+    choosy.decides(|call| if is_odd(call) { Fate::Failed } else { Fate::Answered });
+    t.advance(Duration::from_millis(100)).await;
+    t.shutdown(NODE, 10 * SECOND).await?;
+    let settled = choosy.inner.run(run.id()).await.unwrap().value.unwrap().counts;
+    let done = work.log.all().len() as u64;
+    assert_eq!(settled.ok + 1, done, "all but the odd one");
+    let sessions = choosy.inner.sessions().await.unwrap().value;
+    let held: u64 = sessions.iter().map(|session| session.holds).sum();
+    assert!(held <= u64::from(ITEMS) - done + 1, "what is not settled ends with the lease: {sessions:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_set_aside_is_tried_once_more_at_the_end() -> Result<()> {
+    let (t, _, choosy) = start().await;
+    choosy.decides(|call| if is_odd(call) { Fate::Failed } else { Fate::Answered });
+    let run = t.client().run("work.many").await?;
+    t.advance(2 * MINUTE).await;
+    choosy.decides(|_| Fate::Answered);
+    t.shutdown(NODE, 10 * SECOND).await?;
+    let settled = choosy.inner.run(run.id()).await.unwrap().value.unwrap().counts;
+    assert_eq!((settled.ok, settled.discarded), (49, 1));
+    Ok(())
+}
+
+#[tokio::test]
+async fn while_nothing_is_settled_no_more_is_begun() -> Result<()> {
+    let (t, work, choosy) = start().await;
+    choosy.decides(|call| match call {
+        Call::Settle(settle) if !settle.settlements.is_empty() => Fate::Failed,
+        _ => Fate::Answered,
+    });
+    let _run = t.client().run("work.wide").await?;
+    t.advance(2 * MINUTE).await;
+    assert!(work.log.all().len() < 20_000, "{}", work.log.all().len());
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_end_of_a_run_is_said_though_it_was_not_heard() -> Result<()> {
+    let (t, _, choosy) = start().await;
+    choosy.decides(first(10, |call| matches!(call, Call::Complete(_)), Fate::Unheard));
+    let _run = t.client().run("work.quick").await?;
+    t.advance(5 * MINUTE).await;
+    assert_eq!(
+        count(&t, |event| matches!(event, Event::RunFinished(report) if report.job == "work.quick")),
+        1
+    );
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use std::{
 use simulation::{Coverage, simulate, simulate_with_log, verdict};
 
 /// So many seeds at the most.
-const SEEDS: u64 = 600;
+const SEEDS: u64 = 900;
 /// And so long.
 const AT_MOST: Duration = Duration::from_secs(60);
 /// Fewer than this would not see everything.

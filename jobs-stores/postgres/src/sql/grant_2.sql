@@ -197,10 +197,13 @@ BEGIN
     IF by_job THEN
         RETURN QUERY
             SELECT l.id, l.job, l.kind, l.builds, l.rank, l.turn, l.number, l.start, j.name, k.concurrency, k.most, k.exclusive
-            FROM link AS k JOIN job AS j ON j.ns = of_ns AND j.name = k.job CROSS JOIN LATERAL (
-                SELECT * FROM line WHERE line.job = j.id AND line.rank IS NOT NULL AND line.kind < 4
-                ORDER BY line.rank, line.number LIMIT 8) AS l
-            WHERE k.session = of_session ORDER BY l.rank, l.turn, l.job, l.number, l.id;
+            -- From each link to its job, whatever the planner thinks of how many there are.
+            FROM (SELECT * FROM link WHERE link.session = of_session OFFSET 0) AS k
+                CROSS JOIN LATERAL (SELECT * FROM job WHERE job.ns = of_ns AND job.name = k.job OFFSET 0) AS j
+                CROSS JOIN LATERAL (
+                    SELECT * FROM line WHERE line.job = j.id AND line.rank IS NOT NULL AND line.kind < 4
+                    ORDER BY line.rank, line.number LIMIT 8) AS l
+            ORDER BY l.rank, l.turn, l.job, l.number, l.id;
     ELSE
         RETURN QUERY
             SELECT l.id, l.job, l.kind, l.builds, l.rank, l.turn, l.number, l.start, j.name, k.concurrency, k.most, k.exclusive
@@ -337,25 +340,24 @@ BEGIN
         FROM (SELECT due, job FROM delayed WHERE ns = of_ns ORDER BY due LIMIT 64) AS d
              LEFT JOIN job ON job.id = d.job LEFT JOIN link AS k ON k.session = of_session AND k.job = job.name;
     IF first_due IS NULL AND looked >= 64 THEN
-        SELECT min(d.due) INTO first_due FROM link AS k JOIN job AS j ON j.ns = of_ns AND j.name = k.job
-            CROSS JOIN LATERAL (SELECT due FROM delayed WHERE delayed.job = j.id ORDER BY due LIMIT 1) AS d
-            WHERE k.session = of_session;
+        SELECT min(d.due) INTO first_due FROM (SELECT * FROM link WHERE session = of_session OFFSET 0) AS k
+            CROSS JOIN LATERAL (SELECT * FROM job WHERE ns = of_ns AND name = k.job OFFSET 0) AS j
+            CROSS JOIN LATERAL (SELECT due FROM delayed WHERE delayed.job = j.id ORDER BY due LIMIT 1) AS d;
     END IF;
     RETURN first_due;
 END $$;
 
--- Holds the limited jobs of which something may be leased, or stored, in the one order in which all hold them, before
--- anything of them is counted or written.
+-- Holds the limited jobs whose lines stand among the first, and those of which something is stored, in the one order in
+-- which all hold them, before anything of them is counted or written.
 CREATE FUNCTION limited_2(of_ns integer, of_session bigint, stored bigint[]) RETURNS bigint[] LANGUAGE plpgsql AS $$
 DECLARE
     ids bigint[];
 BEGIN
     ids := ARRAY(SELECT first.job FROM (
-            SELECT l.job, k.exclusive, k.most FROM line AS l JOIN job AS j ON j.id = l.job
-                JOIN link AS k ON k.session = of_session AND k.job = j.name
-            WHERE l.ns = of_ns AND l.rank IS NOT NULL AND l.kind IN (1, 2, 3)
+            SELECT l.job FROM line AS l WHERE l.ns = of_ns AND l.rank IS NOT NULL
             ORDER BY l.rank, l.turn, l.job, l.number, l.id LIMIT 64) AS first
-        WHERE first.exclusive OR first.most IS NOT NULL
+            JOIN job AS j ON j.id = first.job JOIN link AS k ON k.session = of_session AND k.job = j.name
+        WHERE k.exclusive OR k.most IS NOT NULL
         UNION SELECT j.id FROM unnest(stored) AS s (id) JOIN job AS j ON j.id = s.id
             JOIN link AS k ON k.session = of_session AND k.job = j.name WHERE k.exclusive OR k.most IS NOT NULL);
     IF cardinality(ids) > 0 THEN

@@ -168,6 +168,7 @@ DECLARE
     own bigint;
     found_rows bigint;
     left_rows bigint := most;
+    seen record;
 BEGIN
     SELECT job INTO of_job FROM run WHERE id = of_run AND ns = of_ns AND finished IS NULL;
     IF NOT FOUND THEN
@@ -199,9 +200,11 @@ BEGIN
         SELECT 'waiting', row_to_json(p)::text, NULL::bytea, NULL::bytea FROM (
             SELECT gone.id, of_job AS job, gone.line, gone.number, gone.start, gone.count, body, at, gone.header, b.header AS of_body
             FROM gone LEFT JOIN body AS b ON b.id = gone.body ORDER BY gone.id) AS p;
-    IF waits_2(of_run, of_job) THEN
+    -- One look at both: what goes back or is leased meanwhile is in one of them.
+    SELECT waits_2(of_run, of_job) AS waits, EXISTS (SELECT FROM lease WHERE job = of_job AND number = of_run) AS held INTO seen;
+    IF seen.waits THEN
         RETURN NEXT ROW('more', 'true', NULL, NULL)::fact_2;
-    ELSIF EXISTS (SELECT FROM lease WHERE job = of_job AND number = of_run) THEN
+    ELSIF seen.held THEN
         RETURN NEXT ROW('held', 'true', NULL, NULL)::fact_2;
     END IF;
 END $$;
@@ -279,6 +282,7 @@ CREATE FUNCTION due_2(of_ns integer, of_session bigint, of_lane bigint, of_n big
     RETURNS SETOF fact_2 LANGUAGE plpgsql AS $$
 DECLARE
     ids bigint[];
+    cancelled_runs bigint[];
 BEGIN
     IF NOT EXISTS (SELECT FROM session LEFT JOIN lane ON lane.session = session.id AND lane = of_lane
                    WHERE session.ns = of_ns AND session.session = of_session AND coalesce(n < of_n, true)) THEN
@@ -288,13 +292,15 @@ BEGIN
     IF cardinality(ids) = 0 THEN
         RETURN;
     END IF;
+    -- Asked once: what is cancelled after this is made ready, and ended by whoever looks after the cancel.
+    cancelled_runs := ARRAY(SELECT DISTINCT run.id FROM delayed JOIN run ON run.id = delayed.number
+        WHERE delayed.id = ANY (ids) AND run.is_cancelled AND run.finished IS NULL);
     -- A query that ends by this ends the filling of its run.
-    RETURN QUERY SELECT * FROM runs_2(ARRAY(SELECT DISTINCT run.id FROM delayed JOIN run ON run.id = delayed.number
-        WHERE delayed.id = ANY (ids) AND run.filling AND run.is_cancelled AND run.finished IS NULL));
+    RETURN QUERY SELECT * FROM runs_2(ARRAY(SELECT id FROM run WHERE id = ANY (cancelled_runs) AND filling));
     RETURN QUERY WITH gone AS (DELETE FROM delayed WHERE id = ANY (ids) RETURNING *)
         SELECT 'due', row_to_json(d)::text, NULL::bytea, NULL::bytea FROM (
             SELECT gone.id, gone.job, job.name AS job_name, gone.number, gone.start, gone.count, body, at, gone.header, b.header AS of_body,
-                   gone.due, (SELECT is_cancelled AND finished IS NULL FROM run WHERE run.id = gone.number) AS cancelled
+                   gone.due, gone.number = ANY (cancelled_runs) AS cancelled
             FROM gone LEFT JOIN body AS b ON b.id = gone.body LEFT JOIN job ON job.id = gone.job
             ORDER BY gone.due, gone.id) AS d;
 END $$;
@@ -353,7 +359,7 @@ BEGIN
         FROM (SELECT DISTINCT number, item FROM unnest(numbers, places) AS n (number, item)) AS named
              JOIN dead ON dead.number = named.number AND dead.item = named.item
         WHERE dead.ns = of_ns AND dead.job = (SELECT id FROM job WHERE ns = of_ns AND name = of_job)
-        ORDER BY dead.id FOR UPDATE OF dead SKIP LOCKED;
+        ORDER BY dead.id FOR UPDATE OF dead;
 END $$;
 
 -- What an attach has to know besides: how live sessions link these jobs and those that they were renamed to, what was
@@ -448,17 +454,26 @@ BEGIN
                    WHERE ready.number = of_run AND ready.header IS NOT NULL AND line.job = of_job AND line.kind < 4);
 END $$;
 
--- The first cancelled run of which something waits, and at most so many chunks of it; and whether there are others. A run is
+-- A cancelled run of which something waits, and at most so many chunks of it; and whether there are others: of the hundred
+-- oldest that were cancelled and of a hundred from anywhere on. A run is
 -- looked after as long as anything of it waits or is held: who holds it may have read it before the cancel, and put it back.
 CREATE FUNCTION swept_2(of_ns integer, most bigint) RETURNS SETOF fact_2 LANGUAGE plpgsql AS $$
 DECLARE
+    oldest bigint;
+    newest bigint;
+    anywhere bigint;
+    looked_at bigint[];
     ids bigint[];
 BEGIN
+    SELECT min(id), max(id) INTO oldest, newest FROM run WHERE ns = of_ns AND sweep;
+    anywhere := oldest + floor(random() * (newest - oldest + 1))::bigint;
+    looked_at := ARRAY((SELECT id FROM run WHERE ns = of_ns AND sweep ORDER BY id LIMIT 100)
+        UNION (SELECT id FROM run WHERE ns = of_ns AND sweep AND id >= anywhere ORDER BY id LIMIT 100));
     UPDATE run SET sweep = false WHERE id = ANY (ARRAY(
-        SELECT id FROM run WHERE ns = of_ns AND sweep AND (finished IS NOT NULL OR NOT (waits_2(run.id, run.job)
+        SELECT id FROM run WHERE id = ANY (looked_at) AND sweep AND (finished IS NOT NULL OR NOT (waits_2(run.id, run.job)
             OR EXISTS (SELECT FROM lease WHERE lease.job = run.job AND lease.number = run.id)))
-        ORDER BY id LIMIT 100 FOR NO KEY UPDATE SKIP LOCKED));
-    ids := ARRAY(SELECT id FROM run WHERE ns = of_ns AND sweep AND waits_2(run.id, run.job) ORDER BY id LIMIT 2);
+        ORDER BY id FOR NO KEY UPDATE SKIP LOCKED));
+    ids := ARRAY(SELECT id FROM run WHERE id = ANY (looked_at) AND sweep AND waits_2(run.id, run.job) ORDER BY id LIMIT 2);
     IF cardinality(ids) > 0 THEN
         RETURN NEXT ROW('swept', ids[1]::text, NULL, NULL)::fact_2;
         RETURN QUERY SELECT * FROM runs_2(ids[1:1]);
@@ -498,7 +513,8 @@ BEGIN
             UNION
             (SELECT run.id, run.job FROM run WHERE ns = of_ns AND finished IS NULL AND NOT sweep
                 AND run.id >= anywhere ORDER BY run.id LIMIT 50)) AS o
-        WHERE (o.id >> 10) < clock - 60000
+        -- A number of the future says nothing of the age.
+        WHERE ((o.id >> 10) < clock - 60000 OR (o.id >> 10) > clock)
             AND NOT EXISTS (SELECT FROM lease WHERE lease.job = o.job AND lease.number = o.id)
             AND NOT waits_2(o.id, o.job)
             -- What a newer version stored stands aside.

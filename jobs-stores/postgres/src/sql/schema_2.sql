@@ -1,4 +1,4 @@
--- From schema 1 to schema 2. It only adds, so that programs that know schema 1 go on beside those that know this one.
+-- From schema 1 to schema 2. It adds, and replaces one index, so that programs that know schema 1 go on beside those that know this one.
 
 -- Since when items wait; null for what an older version stored.
 ALTER TABLE delayed ADD COLUMN since bigint;
@@ -16,6 +16,12 @@ CREATE INDEX run_open ON run (ns, id) WHERE finished IS NULL;
 CREATE INDEX run_sweep ON run (ns, id) WHERE sweep;
 CREATE INDEX line_aside ON line (ns, id) WHERE kind = 3;
 CREATE INDEX session_until ON session (ns, until);
+
+-- What is ready first of a job, of each kind.
+CREATE INDEX line_front ON line (job, kind, rank, number) WHERE rank IS NOT NULL;
+-- What is leased of a run. It finds what is leased of a job as well.
+CREATE INDEX lease_of_run ON lease (job, number);
+DROP INDEX lease_of;
 
 -- Where the first chunk of its rank and number stands or stood, so that nobody looks it up among those that were deleted.
 -- A hint: whoever finds nothing from here on looks from the beginning.

@@ -33,7 +33,7 @@ local function cancelled()
         return {}
     end
     local found, seen = {}, {}
-    for _, token in ipairs(tokens_of(session.id)) do
+    for _, token in ipairs(tokens_of(session.id, 'scanned_for_cancels')) do
         local lease = held(session.id, token)
         local chunk = lease and lease.chunk or { tracked = true, number = '' }
         local run = not chunk.tracked and not seen[chunk.number] and run_of(chunk.number)
@@ -70,7 +70,7 @@ local function compare()
         end
     end
     local as_of = math.min(ask.as_of, now)
-    for _, token in ipairs(tokens_of(session.id)) do
+    for _, token in ipairs(tokens_of(session.id, 'scanned_for_orphans')) do
         local lease = not named[token] and held(session.id, token)
         -- One that is granted later than now was granted by a clock of the future.
         if lease and budget > 0

@@ -9,11 +9,11 @@ do
 -- So many records of each index are looked at in one step, and of so many jobs so many of each index that is theirs.
 local AUDITED, JOBS = 10, 3
 
--- The next members of a sorted set.
-local function next_of(index)
-    local from = tonumber(call('HGET', PREFIX .. 'audit', index) or 0)
-    local found = call('ZRANGE', PREFIX .. index, from, from + AUDITED - 1)
-    call('HSET', PREFIX .. 'audit', index, #found < AUDITED and 0 or from + AUDITED)
+-- The next members of a sorted set. `name`: what keeps the place.
+local function next_of(name, index)
+    local from = tonumber(call('HGET', PREFIX .. 'audit', name) or 0)
+    local found = call('ZRANGE', index, from, from + AUDITED - 1)
+    call('HSET', PREFIX .. 'audit', name, #found < AUDITED and 0 or from + AUDITED)
     return found
 end
 
@@ -150,7 +150,11 @@ local function audit_rest(job, over)
     for _, counter in ipairs({ 'ready', 'delayed' }) do
         call('HDEL', job_key(job), counter)
     end
-    for _, id in ipairs(call('ZREVRANGE', key('jr', job), 0, AUDITED - 1)) do
+    local newest = call('ZREVRANGE', key('jr', job), 0, AUDITED - 1)
+    for _, id in ipairs(next_of('jr:' .. job, key('jr', job))) do
+        newest[#newest + 1] = id
+    end
+    for _, id in ipairs(newest) do
         local run = run_of(id)
         local is_looked_after = run and call('HEXISTS', PREFIX .. 'cancelling', id) == 1
         if run and not is_looked_after and not run.over and not all_ended(run) and not is_held(run) then
@@ -189,7 +193,7 @@ local function audit_job(name, job, over)
         audit_line(lines[i])
     end
     if call('EXISTS', key('jl', job)) == 0 then
-        call('HDEL', PREFIX .. 'audit', 'lines:' .. job)
+        call('HDEL', PREFIX .. 'audit', 'lines:' .. job, 'jr:' .. job)
     end
     find_due(job, '0')
     for _, id in ipairs(call('ZRANGE', key('jb', job), 0, AUDITED - 1)) do
@@ -269,7 +273,7 @@ function audit(session, over)
     for _, head in ipairs(call('ZRANGE', PREFIX .. 'heads', 0, AUDITED - 1)) do
         audit_name(call('HGET', key('n', string.sub(head, 33)), 'job') or nil)
     end
-    for _, id in ipairs(next_of('runs')) do
+    for _, id in ipairs(next_of('runs', PREFIX .. 'runs')) do
         audit_run(id)
     end
     audit_links(session)
@@ -277,7 +281,7 @@ function audit(session, over)
     for i = 1, #jobs, 2 do
         audit_job(jobs[i], jobs[i + 1], over)
     end
-    for _, item in ipairs(next_of('dead')) do
+    for _, item in ipairs(next_of('dead', PREFIX .. 'dead')) do
         audit_dead(item)
     end
     local cells = next_in('cells', PREFIX .. 'cells', AUDITED)

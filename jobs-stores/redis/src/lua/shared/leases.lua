@@ -101,14 +101,20 @@ local function forget(lease)
     return rest
 end
 
--- The tokens of a session, in their order; of very many, some.
-local function tokens_of(session)
+-- The tokens of a session, in their order; of very many, some. `place`: where it is kept which were looked at last, so that
+-- each comes in turn.
+local function tokens_of(session, place)
     local tokens
     if call('HLEN', leases_of(session)) <= 4 * STEP_RECORDS then
         tokens = call('HKEYS', leases_of(session))
     else
         tokens = {}
-        local fields = call('HSCAN', leases_of(session), 0, 'COUNT', STEP_RECORDS)[2]
+        local cursor = place and call('HGET', key('s', session), place) or '0'
+        local page = call('HSCAN', leases_of(session), cursor, 'COUNT', STEP_RECORDS)
+        if place then
+            call('HSET', key('s', session), place, page[1])
+        end
+        local fields = page[2]
         for i = 1, #fields, 2 do
             tokens[#tokens + 1] = fields[i]
         end
