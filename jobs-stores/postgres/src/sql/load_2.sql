@@ -509,9 +509,9 @@ BEGIN
     -- Once, and not for each run.
     anywhere := oldest + floor(random() * (newest - oldest + 1))::bigint;
     ids := ARRAY(SELECT o.id FROM (
-            (SELECT run.id, run.job FROM run WHERE ns = of_ns AND finished IS NULL AND NOT sweep ORDER BY run.id LIMIT 50)
+            (SELECT run.id, run.job FROM run WHERE ns = of_ns AND finished IS NULL AND NOT sweep AND NOT ended ORDER BY run.id LIMIT 50)
             UNION
-            (SELECT run.id, run.job FROM run WHERE ns = of_ns AND finished IS NULL AND NOT sweep
+            (SELECT run.id, run.job FROM run WHERE ns = of_ns AND finished IS NULL AND NOT sweep AND NOT ended
                 AND run.id >= anywhere ORDER BY run.id LIMIT 50)) AS o
         -- A number of the future says nothing of the age.
         WHERE ((o.id >> 10) < clock - 60000 OR (o.id >> 10) > clock)
