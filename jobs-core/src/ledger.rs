@@ -41,7 +41,7 @@ pub use queue::{QueueKey, QueueKind};
 pub use renaming::{Yields, yields};
 pub use retention::{REPEATED, discard_cell, over, share_of};
 pub use room::Room;
-pub use run::{Run, RunRecord};
+pub use run::{GONE, Run, RunRecord};
 pub use session::Session;
 pub use tally::Tally;
 pub use verdicts::merged;

@@ -12,7 +12,8 @@ use jobs_core::{Append, Appended, Body, BoxError, JobContext};
 use tokio::sync::Notify;
 
 use crate::{
-    batch::is_too_much, desk::Desk, dispatcher::take_in, event::Event, lease::Held, lock::lock, node::Node,
+    batch::fitting, desk::Desk, dispatcher::take_in, event::Event, lease::Held, lock::lock, node::Node,
+    tries::Tries,
 };
 
 /// A query that is called page by page waits while more items of its job than this are ready.
@@ -85,7 +86,12 @@ impl Appends {
     }
 
     /// Whether a blocking call is under way.
-    pub(crate) fn is_blocking(&self) -> Arc<AtomicBool> {
+    pub(crate) fn is_blocking(&self) -> bool {
+        self.blocking.active.load(Ordering::Acquire)
+    }
+
+    /// What says so from now on.
+    pub(crate) fn blocking_flag(&self) -> Arc<AtomicBool> {
         self.blocking.active.clone()
     }
 
@@ -124,13 +130,20 @@ impl Appends {
     ) -> Result<(), BoxError> {
         let item_type = self.desk.job.link.item_type.clone().unwrap_or_default();
         let paged = page.is_some();
-        let (token, mut bodies, mut most) = (self.held.token, bodies, usize::MAX);
+        let token = self.held.token;
+        let mut bodies = bodies;
+        let mut most = usize::MAX;
         loop {
             let (seq, before) = self.stored();
             let n = bodies.len().min(most);
-            let (item_type, page) = (item_type.clone(), page.clone());
-            let (part, last) = (bodies.iter().take(n).cloned().collect(), last && n == bodies.len());
-            let append = Append { token, seq, item_type, bodies: part, page, last };
+            let append = Append {
+                token,
+                seq,
+                item_type: item_type.clone(),
+                bodies: bodies.iter().take(n).cloned().collect(),
+                page: page.clone(),
+                last: last && n == bodies.len(),
+            };
             let Some(appended) = self.call(append, !paged && n > 1).await? else {
                 // Under the same number: if it was done after all, the answer to its half says how much is stored.
                 most = n / 2;
@@ -155,7 +168,7 @@ impl Appends {
                         (progress.seq, progress.total) = (seq + 1, total);
                         progress.pages += u64::from(paged);
                     }
-                    bodies = after(bodies, total - before.min(total));
+                    bodies = after(bodies, total.saturating_sub(before));
                     if paged || bodies.is_empty() {
                         return Ok(());
                     }
@@ -184,23 +197,21 @@ impl Appends {
 
     async fn persist(&self, append: Append, has_parts: bool) -> Result<Option<Appended>, BoxError> {
         let node = &self.node;
-        let (began, mut failures) = (node.env.uptime(), 0);
-        let mut wait = Duration::from_millis(10);
+        let mut tries = Tries::from(node.env.uptime());
         loop {
             match node.ask_or_refusal(node.store.append(append.clone())).await {
                 Ok(Some(appended)) => return Ok(Some(appended)),
-                Ok(None) => failures += 1,
+                Ok(None) => tries.failed(),
                 Err(refusal) => {
                     return Err(
                         format!("the store refused what the query found: {}", refusal.escaped()).into()
                     );
                 }
             }
-            if has_parts && is_too_much(failures, began, node) {
+            if has_parts && tries.are_too_many(node) {
                 return Ok(None);
             }
-            node.env.sleep(node.env.about(wait)).await;
-            wait = (wait * 2).min(Duration::from_secs(1));
+            tries.rest(node).await;
         }
     }
 
@@ -241,19 +252,15 @@ impl Appends {
 
     /// Waits until no blocking call is under way: it cannot be broken off, and another attempt has to wait for it.
     pub(crate) async fn unblocked(&self) {
-        while self.blocking.active.load(Ordering::Acquire) {
+        while self.is_blocking() {
             self.blocking.ended.notified().await;
         }
     }
 }
 
 /// Those that come after so many items.
-fn after(mut bodies: Vec<Body>, mut stored: u64) -> Vec<Body> {
-    let mut is_stored = |body: &Body| {
-        let rest = stored.checked_sub(u64::from(body.count()));
-        stored = rest.unwrap_or(0);
-        rest.is_some()
-    };
-    let n = bodies.iter().take_while(|body| is_stored(body)).count();
+fn after(mut bodies: Vec<Body>, items: u64) -> Vec<Body> {
+    let counts = bodies.iter().map(|body| body.count() as usize);
+    let n = fitting(counts, usize::try_from(items).unwrap_or(usize::MAX));
     bodies.split_off(n)
 }

@@ -22,11 +22,11 @@ use crate::{
 /// They are tried again after this long at first, and at last.
 const FIRST: Duration = Duration::from_secs(1);
 const LAST: Duration = Duration::from_secs(30);
-/// When all else is settled they are tried for so long.
+/// When all else is settled they are tried for this long.
 const AT_THE_END: Duration = Duration::from_secs(5);
-/// With so many items nothing more is begun.
+/// With more items than these nothing more is begun.
 const FULL: usize = 4 * STEP_RECORDS;
-/// So many parts are tried in one round.
+/// The most parts that are tried in one round.
 const ROUND: usize = 64;
 
 /// What was set aside.
@@ -117,9 +117,6 @@ async fn rest(node: &Node, wait: Duration) {
 
 async fn try_again(node: &Arc<Node>, lane: &mut Lane, most: usize) {
     let parts = node.aside.take(most);
-    if parts.is_empty() {
-        return;
-    }
     let text = "results are not settled yet: the store does not answer for them, although it answers others";
     notice::warn("aside", format_args!("{} {text}", node.aside.items()));
     for part in parts {

@@ -42,25 +42,21 @@ pub(crate) struct Entry<'a> {
 impl Attempts {
     /// Enters an attempt. One whose lease was revoked before is cancelled at once.
     pub(crate) fn enter(&self, held: &Arc<Held>, cx: &JobContext) -> Entry<'_> {
-        self.add(held, cx, Arc::default())
+        self.enter_blocking_while(held, cx, Arc::default())
     }
 
     /// Enters an attempt that blocks: it hears of a cancel, and cannot be broken off.
     pub(crate) fn enter_blocking(&self, held: &Arc<Held>, cx: &JobContext) -> Entry<'_> {
-        self.add(held, cx, Arc::new(AtomicBool::new(true)))
+        self.enter_blocking_while(held, cx, Arc::new(AtomicBool::new(true)))
     }
 
-    /// Enters an attempt that blocks at times.
+    /// Enters an attempt that blocks while this says so.
     pub(crate) fn enter_blocking_while(
         &self,
         held: &Arc<Held>,
         cx: &JobContext,
         blocks: Arc<AtomicBool>,
     ) -> Entry<'_> {
-        self.add(held, cx, blocks)
-    }
-
-    fn add(&self, held: &Arc<Held>, cx: &JobContext, blocks: Arc<AtomicBool>) -> Entry<'_> {
         let key = self.next.fetch_add(1, Ordering::Relaxed);
         lock(&self.waiting).insert(key, Waiting { held: held.clone(), cx: cx.clone(), blocks });
         if held.revoked().is_some() {

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use crate::node::Node;
-
 /// A call that takes so much longer than calls usually do carries too much.
 const SLOW: Duration = Duration::from_millis(500);
 /// A call that takes less than this beyond the usual may carry more.
@@ -63,17 +61,13 @@ impl Batch {
     }
 }
 
-/// A call that was not answered so often, although the store answers others, carries too much.
-pub(crate) const TOO_OFTEN: u32 = 3;
-
-/// Whether a call is too much for the store: it has failed so often since it was first made, and others were answered
-/// since. If none was, the heartbeat is asked to try.
-pub(crate) fn is_too_much(failures: u32, began: Duration, node: &Node) -> bool {
-    let answers = node.has_been_answered_since(began);
-    if failures >= TOO_OFTEN && !answers {
-        node.refresh.notify_one();
-    }
-    failures >= TOO_OFTEN && answers
+/// How many of the first go into one call, if all of them together have at most so much.
+pub(crate) fn fitting(sizes: impl Iterator<Item = usize>, most: usize) -> usize {
+    let fit = |left: &mut usize, size: usize| {
+        *left = left.checked_sub(size)?;
+        Some(())
+    };
+    sizes.scan(most, fit).count()
 }
 
 /// What goes into two calls instead of one: the second half, then the first, which is taken first from the end.

@@ -10,12 +10,7 @@ use jobs_core::{Complete, Completion, RunId, STEP_RECORDS, notice};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    batch::{halves, is_too_much},
-    event::Event,
-    lock::lock,
-    node::Node,
-};
+use crate::{batch::halves, event::Event, lock::lock, node::Node, tries::Tries};
 
 /// Runs that may be over.
 #[derive(Debug, Default)]
@@ -98,7 +93,7 @@ async fn end(node: &Node, runs: Vec<(RunId, bool)>) {
 
 /// Ends some runs in one call, and returns what is to be sent in parts instead.
 async fn end_part(node: &Node, mut runs: Vec<(RunId, bool)>) -> Vec<Vec<(RunId, bool)>> {
-    let (began, mut failures) = (node.env.uptime(), 0);
+    let mut tries = Tries::from(node.env.uptime());
     let completions = loop {
         let complete = runs.iter().map(|(run, _)| Complete { run: *run, finish: false }).collect();
         let refused = match node.ask_or_refusal(node.store.complete(complete)).await {
@@ -106,9 +101,9 @@ async fn end_part(node: &Node, mut runs: Vec<(RunId, bool)>) -> Vec<Vec<(RunId, 
             Ok(None) => None,
             Err(refusal) => Some(refusal),
         };
-        failures += 1;
+        tries.failed();
         runs.iter_mut().for_each(|(_, asked)| *asked = true);
-        if refused.is_some() || is_too_much(failures, began, node) {
+        if refused.is_some() || tries.are_too_many(node) {
             if runs.len() > 1 {
                 return halves(runs).into();
             }

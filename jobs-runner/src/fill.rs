@@ -1,6 +1,6 @@
 //! One attempt of a query: what it finds goes to the store in bodies, each under the fill item's lease.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
 use jobs_core::{
     BoxError, BoxFuture, End, Failure, FailureKind, JobContext,
@@ -29,12 +29,12 @@ pub(crate) async fn run(node: Arc<Node>, desk: Arc<Desk>, held: Arc<Held>) {
     let appends = Appends::new(node.clone(), desk.clone(), held.clone(), cx.clone());
 
     // Entered for as long as it goes on, also while it waits for the store: a shutdown waits for it, or ends it.
-    let entry = node.attempts.enter_blocking_while(&held, &cx, appends.is_blocking());
+    let entry = node.attempts.enter_blocking_while(&held, &cx, appends.blocking_flag());
     let ended = unwinding(call(&appends, bound)).await;
     if !matches!(ended, Ok(Ended::Returned(_))) {
         cx.cancel();
     }
-    if matches!(ended, Ok(Ended::TimedOut)) && appends.is_blocking().load(Ordering::Acquire) {
+    if matches!(ended, Ok(Ended::TimedOut)) && appends.is_blocking() {
         report_overrun(&cx);
     }
     appends.unblocked().await;

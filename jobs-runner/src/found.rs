@@ -9,11 +9,15 @@ use jobs_core::{
 };
 use tokio::sync::{Notify, mpsc};
 
-use crate::{appends::Appends, batch::Batch, lock::lock};
+use crate::{
+    appends::Appends,
+    batch::{Batch, fitting},
+    lock::lock,
+};
 
-/// So many bodies go into one call at the most, and so many bytes unless one body has more; as much is kept while it is under
-/// way.
+/// The most bodies that go into one call. As many are kept while it is under way.
 const MOST: usize = 64;
+/// The most bytes that do, unless a single body has more.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 
 /// What was found and not stored.
@@ -33,13 +37,8 @@ struct Waiting {
 impl Waiting {
     /// How many of the first `most` bodies go into one call.
     fn fitting(&self, most: usize) -> usize {
-        let mut left = MOST_BYTES;
-        let fits = |body: &&Body| {
-            let rest = left.checked_sub(body.as_bytes().len());
-            left = rest.unwrap_or(0);
-            rest.is_some()
-        };
-        self.bodies.iter().take(most).take_while(fits).count().max(1)
+        let sizes = self.bodies.iter().take(most).map(|body| body.as_bytes().len());
+        fitting(sizes, MOST_BYTES).max(1)
     }
 }
 
@@ -72,8 +71,8 @@ impl Found {
         Ok(())
     }
 
-    /// The next bodies, at most so many; none when the rest is no more than that. One is kept back until it is known that it
-    /// is not the last, so that a small result is one call.
+    /// The next bodies, at most `most`; none when all is found and the rest fits into the last call. Until then one body is
+    /// kept back, so that a small result is one call.
     async fn next(&self, most: usize) -> Option<Vec<Body>> {
         loop {
             let came = self.came.notified();

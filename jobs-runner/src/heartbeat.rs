@@ -59,11 +59,7 @@ pub(crate) async fn run(node: Arc<Node>) {
 /// Opens the session anew, and hands what it found to the scheduler. Returns whether the store has answered.
 async fn attach(node: &Arc<Node>) -> bool {
     let attached = node.ask("open this session", node.store.attach(node.attach(Vec::new()))).await;
-    let answered = attached.is_some();
-    if let Some(attached) = attached {
-        node.hand_over(attached);
-    }
-    answered
+    attached.map(|attached| node.hand_over(attached)).is_some()
 }
 
 /// The same, unless the next beat is due before.

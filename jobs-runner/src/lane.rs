@@ -5,12 +5,13 @@ use std::{sync::Arc, time::Duration};
 use jobs_core::{End, Millis, STEP_RECORDS, Settle, Settled, Settlement, Token, Want, notice};
 
 use crate::{
-    batch::{Batch, TOO_OFTEN, halves, is_too_much},
+    batch::{Batch, fitting, halves},
     event::Event,
     lease::Revoked,
     leases::Granted,
     node::Node,
     refusal::Refusal,
+    tries::Tries,
 };
 
 /// The numbers of the lanes of a runner: the dispatcher's, and that of what it has set aside.
@@ -125,7 +126,7 @@ impl Lane {
         let began = node.env.uptime();
         let first = self.made.filter(|(made, _)| *made == n).map_or(began, |(_, first)| first);
         self.made = Some((n, first));
-        let (mut wait, mut failures) = (Duration::from_millis(10), 0);
+        let mut tries = if part.failed { Tries::of_a_part(began) } else { Tries::from(began) };
         loop {
             let asked = node.env.uptime();
             let call = node.store.settle(settle.clone());
@@ -139,19 +140,18 @@ impl Lane {
                     self.batch.took(count, node.env.uptime().saturating_sub(asked));
                     return Ok((settled, first));
                 }
-                Ok(None) => failures += 1,
+                Ok(None) => tries.failed(),
                 Err(refusal) => {
-                    self.n = if failures > 0 { next } else { self.n };
+                    self.n = if tries.have_failed() { next } else { self.n };
                     return Err(Unsettled::Refused(refusal));
                 }
             }
-            if is_too_much(failures + u32::from(part.failed) * TOO_OFTEN, began, &node) {
+            if tries.are_too_many(&node) {
                 self.batch.failed(count);
                 self.n = next;
                 return Err(Unsettled::TooMuch);
             }
-            node.env.sleep(node.env.about(wait)).await;
-            wait = (wait * 2).min(Duration::from_secs(1));
+            tries.rest(&node).await;
         }
     }
 
@@ -245,13 +245,7 @@ impl Part {
 
     /// The first of its settlements, which write so many records at the most; the others go back among those that wait.
     fn cut(mut self, most: usize, waiting: &mut Vec<Self>) -> Self {
-        let mut left = most;
-        let fits = |settlement: &&Settlement| {
-            let fit = left.checked_sub(records(settlement));
-            left = fit.unwrap_or(left);
-            fit.is_some()
-        };
-        let first = self.settlements.iter().take_while(fits).count().max(1);
+        let first = fitting(self.settlements.iter().map(records), most).max(1);
         if first < self.settlements.len() {
             let settlements = self.settlements.split_off(first);
             waiting.push(Self { settlements, ..self });

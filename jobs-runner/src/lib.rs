@@ -95,6 +95,7 @@ mod source;
 mod sweep;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod tries;
 mod trust;
 mod upkeep;
 mod worker;

@@ -31,7 +31,7 @@ use crate::{
     rivals::Rivals,
     skew::Skew,
     slots::Slots,
-    trust::Trust,
+    trust::{Trust, nanos},
 };
 
 /// What the loops of one runner share.
@@ -183,35 +183,28 @@ impl Node {
     /// Takes in the answer of one call, if there is one; `Err` if the store refused it, which is no outage.
     pub(crate) async fn ask_or_refusal<T>(&self, call: StoreResult<'_, T>) -> Result<Option<T>, Refusal> {
         let asked = self.env.uptime();
-        let answer = self.answer(call).await;
-        if let Err(error) = &answer
-            && Refusal::of(error).is_none()
-        {
-            self.store_fails(error, asked);
-        }
-        Self::unless_refused(answer)
+        let answer = self.answer(call).await?;
+        Ok(answer.inspect_err(|error| self.store_fails(error, asked)).ok())
     }
 
     /// The same for a call that the store has not answered before although it answers others: that it does not again says
     /// nothing of the store.
     pub(crate) async fn ask_again<T>(&self, call: StoreResult<'_, T>) -> Result<Option<T>, Refusal> {
-        Self::unless_refused(self.answer(call).await)
+        Ok(self.answer(call).await?.ok())
     }
 
-    fn unless_refused<T>(answer: Result<T, StoreError>) -> Result<Option<T>, Refusal> {
-        match answer {
-            Ok(value) => Ok(Some(value)),
-            Err(error) => Refusal::of(&error).map_or(Ok(None), Err),
-        }
-    }
-
-    async fn answer<T>(&self, call: StoreResult<'_, T>) -> Result<T, StoreError> {
+    /// The answer of one call, or why there is none; `Err` if the store refused it, which is an answer too.
+    async fn answer<T>(&self, call: StoreResult<'_, T>) -> Result<Result<T, StoreError>, Refusal> {
         let asked = self.env.uptime();
         let answer = call.await;
-        if answer.as_ref().map_or_else(|error| Refusal::of(error).is_some(), |_| true) {
+        let refusal = answer.as_ref().err().and_then(Refusal::of);
+        if answer.is_ok() || refusal.is_some() {
             self.store_answers();
         }
-        Ok(self.observe(answer?, asked))
+        match refusal {
+            Some(refusal) => Err(refusal),
+            None => Ok(answer.map(|reply| self.observe(reply, asked))),
+        }
     }
 
     /// Says so if this machine's time of day is not the store's.
@@ -263,8 +256,7 @@ impl Node {
     }
 
     fn store_answers(&self) {
-        let now = u64::try_from(self.env.uptime().as_nanos()).unwrap_or(u64::MAX);
-        self.answered.fetch_max(now, Ordering::AcqRel);
+        self.answered.fetch_max(nanos(self.env.uptime()), Ordering::AcqRel);
         if let Some(since) = lock(&self.lost_since).take() {
             let after = self.env.uptime().saturating_sub(since);
             self.bus.say(Event::StoreBack { after });

@@ -13,16 +13,17 @@ use jobs_core::{
 };
 
 use crate::{
-    batch::{Batch, TOO_OFTEN, is_too_much},
+    batch::Batch,
     desk::Desk,
     dispatcher::{Reserved, take_in},
     event::Event,
     leases::Granted,
     node::{Node, Phase},
     refusal::Refusal,
+    tries::Tries,
 };
 
-/// So many schedules are decided in one round at the most.
+/// The most schedules that are decided in one round.
 const BATCH: usize = 256;
 /// A tick that the store refused is tried again after this long, if no other follows it before.
 const REFUSED: Duration = Duration::from_secs(60);
@@ -41,8 +42,8 @@ struct Entry {
     catching_up: bool,
     /// The store said that nothing of it can be done before, or it has not answered.
     not_before: Millis,
-    /// Since when, by this machine's uptime, its tick alone was not answered, and how often.
-    unanswered: Option<(Duration, u32)>,
+    /// The tries of its tick alone that were not answered.
+    unanswered: Option<Tries>,
     /// When the store was asked first to fire its tick, which it has not answered: it may have been done then.
     asked: Option<Duration>,
 }
@@ -310,71 +311,78 @@ impl Scheduler {
 
     /// Tells the store, and takes in what it answers. Gives what has to be decided once more.
     async fn carry_out(&mut self, round: Round) -> Round {
-        let mut again = Round::default();
         if !round.passes.is_empty() {
-            let passes = round.passes.iter().map(|(_, pass)| pass.clone()).collect();
-            let (asked, count) = (self.node.env.uptime(), round.passes.len());
-            match self.node.ask_or_refusal(self.node.store.pass(passes)).await {
-                Ok(Some(passings)) => {
-                    self.batch.took(count, self.node.env.uptime().saturating_sub(asked));
-                    for ((job, pass), passing) in round.passes.into_iter().zip(passings) {
-                        self.passed(&job, pass, passing);
-                    }
+            self.pass(round.passes).await;
+        }
+        if round.fires.is_empty() { Round::default() } else { self.fire(round.fires).await }
+    }
+
+    async fn pass(&mut self, passes: Vec<(Arc<str>, Pass)>) {
+        let node = self.node.clone();
+        let call = node.store.pass(passes.iter().map(|(_, pass)| pass.clone()).collect());
+        let count = passes.len();
+        let asked = node.env.uptime();
+        match node.ask_or_refusal(call).await {
+            Ok(Some(passings)) => {
+                self.batch.took(count, node.env.uptime().saturating_sub(asked));
+                for ((job, pass), passing) in passes.into_iter().zip(passings) {
+                    self.passed(&job, pass, passing);
                 }
-                Ok(None) => {
-                    self.batch.failed(count);
-                    round.passes.iter().for_each(|(job, _)| self.plan(job));
-                }
-                Err(refusal) => {
-                    let last = |pass: &Pass| pass.passed.last().map(|last| Millis::from(last.last));
-                    let jobs = round.passes.iter().map(|(job, pass)| (job, last(pass)));
-                    self.refused(jobs.collect(), &refusal);
-                }
+            }
+            Ok(None) => {
+                self.batch.failed(count);
+                passes.iter().for_each(|(job, _)| self.plan(job));
+            }
+            Err(refusal) => {
+                let last = |pass: &Pass| pass.passed.last().map(|last| Millis::from(last.last));
+                let jobs = passes.iter().map(|(job, pass)| (job, last(pass)));
+                self.refused(jobs.collect(), &refusal);
             }
         }
-        if !round.fires.is_empty() {
-            let fires = round.fires.iter().map(|(_, fire, _)| fire.clone()).collect();
-            let node = self.node.clone();
-            let count = round.fires.len();
-            // Each brings one item at the most.
-            let most = u32::try_from(count).unwrap_or(u32::MAX);
-            let (reserved, asked) = (Reserved::at_most(&node, most), node.env.uptime());
-            let fired = node.store.fire(Some(node.session), fires, reserved.want.clone());
-            let is_known =
-                |(job, ..): &(Arc<str>, _, _)| self.entries.get(job).is_some_and(|e| e.unanswered.is_some());
-            let known = round.fires.iter().any(is_known);
-            for (job, ..) in &round.fires {
-                self.set(job, |entry| entry.asked = entry.asked.or(Some(asked)));
-            }
-            let fired = match known {
-                true => node.ask_again(fired).await,
-                false => node.ask_or_refusal(fired).await,
-            };
-            match fired {
-                Ok(Some(firings)) => {
-                    self.batch.took(count, node.env.uptime().saturating_sub(asked));
-                    for ((job, fire, tick), firing) in round.fires.into_iter().zip(firings) {
-                        let first = self.answered(&job).unwrap_or(asked);
-                        self.fired(&job, fire, tick, (firing, first), &mut again);
-                    }
-                }
-                // Meanwhile they may have become late: they are decided anew, when the store answers again.
-                Ok(None) => {
-                    self.batch.failed(count);
-                    if let [(job, ..)] = &round.fires[..] {
-                        self.unanswered(job, asked);
-                    }
-                    round.fires.iter().for_each(|(job, ..)| self.plan(job));
-                }
-                Err(refusal) => {
-                    let jobs = round.fires.iter().map(|(job, _, tick)| (job, Some(tick.tick)));
-                    self.refused(jobs.collect(), &refusal);
-                }
-            }
-            drop(reserved);
-            // What it had asked for may be wanted by others.
-            node.kick.notify_one();
+    }
+
+    /// Gives what has to be decided once more.
+    async fn fire(&mut self, fires: Vec<(Arc<str>, Fire, FireTick)>) -> Round {
+        let mut again = Round::default();
+        let node = self.node.clone();
+        let count = fires.len();
+        // Each brings one item at the most.
+        let reserved = Reserved::at_most(&node, u32::try_from(count).unwrap_or(u32::MAX));
+        let asked = node.env.uptime();
+        let mut known = false;
+        for (job, ..) in &fires {
+            self.set(job, |entry| {
+                known |= entry.unanswered.is_some();
+                entry.asked = entry.asked.or(Some(asked));
+            });
         }
+        let call = fires.iter().map(|(_, fire, _)| fire.clone()).collect();
+        let call = node.store.fire(Some(node.session), call, reserved.want.clone());
+        let fired = if known { node.ask_again(call).await } else { node.ask_or_refusal(call).await };
+        match fired {
+            Ok(Some(firings)) => {
+                self.batch.took(count, node.env.uptime().saturating_sub(asked));
+                for ((job, fire, tick), firing) in fires.into_iter().zip(firings) {
+                    let first = self.answered(&job).unwrap_or(asked);
+                    self.fired(&job, fire, tick, (firing, first), &mut again);
+                }
+            }
+            // Meanwhile they may have become late: they are decided anew, when the store answers again.
+            Ok(None) => {
+                self.batch.failed(count);
+                if let [(job, ..)] = &fires[..] {
+                    self.unanswered(job, asked);
+                }
+                fires.iter().for_each(|(job, ..)| self.plan(job));
+            }
+            Err(refusal) => {
+                let jobs = fires.iter().map(|(job, _, tick)| (job, Some(tick.tick)));
+                self.refused(jobs.collect(), &refusal);
+            }
+        }
+        drop(reserved);
+        // What it had asked for may be wanted by others.
+        node.kick.notify_one();
         again
     }
 
@@ -388,15 +396,17 @@ impl Scheduler {
     /// The store has not answered for this tick alone. While it answers others, it is asked ever more rarely.
     fn unanswered(&mut self, job: &Arc<str>, asked: Duration) {
         let node = self.node.clone();
-        let (since, times) = self.entries.get(job).and_then(|entry| entry.unanswered).unwrap_or((asked, 0));
-        if is_too_much(times + 1, since, &node) {
-            let wait = Duration::from_secs(1) * 2_u32.saturating_pow(times.saturating_sub(TOO_OFTEN - 1));
+        let before = self.entries.get(job).and_then(|entry| entry.unanswered);
+        let mut tries = before.unwrap_or_else(|| Tries::from(asked));
+        tries.failed();
+        if tries.are_too_many(&node) {
+            let wait = Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(tries.beyond()));
             self.postpone(job, wait.min(REFUSED));
             let text =
                 "the store does not answer for its tick, although it answers others; it is tried again";
             notice::warn("unanswered", format_args!("{job}: {text}"));
         }
-        self.set(job, |entry| entry.unanswered = Some((since, times + 1)));
+        self.set(job, |entry| entry.unanswered = Some(tries));
     }
 
     fn passed(&mut self, job: &Arc<str>, pass: Pass, passing: Passing) {

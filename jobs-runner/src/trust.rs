@@ -49,6 +49,7 @@ impl Trust {
     }
 }
 
-fn nanos(uptime: Duration) -> u64 {
+/// An uptime as it is kept where many read it.
+pub(crate) fn nanos(uptime: Duration) -> u64 {
     u64::try_from(uptime.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -54,7 +54,7 @@ pub struct RunRecord {
 }
 
 /// What is said of items that are missing.
-const GONE: &str = "its items are gone: they were removed from the store";
+pub const GONE: &str = "its items are gone: they were removed from the store";
 
 impl Run {
     /// A run in which nothing has happened, of so many items: with a query, none yet.
@@ -143,9 +143,13 @@ impl Run {
         let missing = self.counts.total.saturating_sub(self.counts.ended());
         self.counts.dead += missing;
         self.fresh = 0;
-        let (kind, message) = (FailureKind::Undecodable, GONE.to_owned());
-        let sample = self.id.item(0);
-        ErrorGroup::add(&mut self.record.errors, ErrorGroup { kind, message, count: missing.max(1), sample });
+        let group = ErrorGroup {
+            kind: FailureKind::Undecodable,
+            message: GONE.to_owned(),
+            count: missing.max(1),
+            sample: self.id.item(0),
+        };
+        ErrorGroup::add(&mut self.record.errors, group);
         (missing, staged)
     }
 

@@ -41,10 +41,9 @@ pub fn after_failure(kind: FailureKind, attempts: u32, retries: u32) -> bool {
 /// only that the store's clock was wrong then: that may have been long ago.
 #[must_use]
 pub fn is_undecodable(failed: &Undecodable, live: &BTreeSet<Arc<str>>, now: Millis) -> bool {
-    let Undecodable { since, .. } = failed;
-    (now.since(*since) >= UNDECODABLE_AFTER || since.since(now) > UNDECODABLE_AFTER)
-        && !live.is_empty()
-        && live.iter().all(|build| failed.builds.contains(build))
+    let long_ago = now.since(failed.since) >= UNDECODABLE_AFTER;
+    let of_the_future = failed.since.since(now) > UNDECODABLE_AFTER;
+    (long_ago || of_the_future) && !live.is_empty() && live.iter().all(|build| failed.builds.contains(build))
 }
 
 #[cfg(test)]
@@ -68,7 +67,8 @@ mod tests {
         assert!(is_undecodable(&failed, &live(&["1", "2"]), late));
         assert!(!is_undecodable(&failed, &live(&["1", "2"]), late - Duration::from_millis(1)));
         assert!(!is_undecodable(&failed, &live(&["1", "3"]), late), "build 3 has not tried");
-        let (soon, future) = (Millis(0) - UNDECODABLE_AFTER, Millis(-1) - UNDECODABLE_AFTER);
+        let soon = Millis(0) - UNDECODABLE_AFTER;
+        let future = soon - Duration::from_millis(1);
         assert!(!is_undecodable(&failed, &live(&["1", "2"]), soon), "it is a little ahead, and waits");
         assert!(
             is_undecodable(&failed, &live(&["1", "2"]), future),

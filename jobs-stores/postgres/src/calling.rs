@@ -140,12 +140,10 @@ impl Shared {
             None => self.look_up(space).await?,
         };
         let mut step = self.begin(lock, ns, offset).await?;
-        let mut done = work(&mut step, given).await;
-        if done.is_ok()
-            && let Err(fault) = step.restore_tallies().await
-        {
-            done = Err(fault);
-        }
+        let done = match work(&mut step, given).await {
+            Ok(value) => step.restore_tallies().await.map(|()| value),
+            fault => fault,
+        };
         let Step { conn, now, marks, dropped, .. } = step;
         match done {
             Ok(value) => {

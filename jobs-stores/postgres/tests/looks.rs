@@ -6,7 +6,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{JOB, attach, connect, done, filled, fire, run, settle, start};
+use common::{JOB, attach, connect, done, filled, fire, run, settle, somebody_waits, start};
 use jobs_core::{
     Beat, Cancellation, DeadFilter, End, Failure, FailureKind, Lease, Millis, PutCell, Requeue, RunId,
     RunState, SessionId, Settlement, Store,
@@ -68,10 +68,7 @@ async fn a_query_that_is_due_when_it_is_cancelled_ends_its_run() {
         let due = due.clone();
         async move { settle(&due, 1, 3, Vec::new(), 1).await.unwrap() }
     });
-    let waits = "SELECT FROM pg_locks WHERE NOT granted";
-    while sqlx::raw_sql(waits).fetch_optional(&mut connect(&server).await).await.unwrap().is_none() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    somebody_waits(&server).await;
     store.cancel(second).await.unwrap();
     execute(&mut holder, "COMMIT").await;
     let leases = settling.await.unwrap();

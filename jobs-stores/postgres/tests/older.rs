@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{JOB, attach, connect, done, filled, numbers, run, settle, start};
+use common::{JOB, attach, connect, done, filled, numbers, run, settle, somebody_waits, start};
 use jobs_core::Store;
 use jobs_postgres::PostgresStore;
 use sqlx::Row;
@@ -51,10 +51,7 @@ async fn a_migration_beside_a_program_that_works_is_tried_again() {
     sqlx::raw_sql(begin).execute(&mut old).await.unwrap();
     let url = server.url();
     let opening = tokio::spawn(async move { PostgresStore::connect(&url).await });
-    let waits = "SELECT FROM pg_locks WHERE NOT granted AND relation = 'jobs.link'::regclass";
-    while sqlx::raw_sql(waits).fetch_optional(&mut connect(&server).await).await.unwrap().is_none() {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    somebody_waits(&server).await;
     sqlx::raw_sql("SELECT FROM delayed; COMMIT").execute(&mut old).await.unwrap();
     opening.await.unwrap().unwrap();
 }

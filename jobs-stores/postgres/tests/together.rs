@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use common::{JOB, LEASE, connect, done, filled, options, server, start, unique};
+use common::{JOB, LEASE, connect, done, filled, options, server, somebody_waits, start, unique};
 use jobs_core::{
     Attach, Cause, Complete, Declaration, End, Failure, FailureKind, Fire, Firing, IfBusy, JobWant, Lease,
     Link, Millis, Node, RunState, SessionId, Settle, Settlement, Store, Trigger, Verdict, Want,
@@ -246,10 +246,7 @@ async fn a_job_that_is_made_while_a_session_opens_is_found() {
         let store = store.clone();
         async move { store.attach(both).await }
     });
-    let waits = "SELECT FROM pg_locks WHERE NOT granted";
-    while sqlx::raw_sql(waits).fetch_optional(&mut connect(&server).await).await.unwrap().is_none() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    somebody_waits(&server).await;
     attach(&store, 3, Link::new("of.new")).await;
     sqlx::raw_sql("COMMIT").execute(&mut holder).await.unwrap();
     opening.await.unwrap().unwrap();

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::LazyLock};
 use jobs_core::{
     DeadItem, ErrorGroup, FORMAT, Link, MAX_CRASHES, PAUSES, STEP, STEP_RECORDS, SkipReason, Stage, Token,
     Trigger, UNDECODABLE_AFTER, Verdict,
-    ledger::{QueueKind, REPEATED, SET_BACK, SUPERSEDED, Session, ahead_cell, poison_message},
+    ledger::{GONE, QueueKind, REPEATED, SET_BACK, SUPERSEDED, Session, ahead_cell, poison_message},
 };
 
 use crate::{
@@ -55,6 +55,7 @@ static CONSTANTS: LazyLock<BTreeMap<&str, String>> = LazyLock::new(|| {
         ("AHEAD", format!("[[{}]]", ahead_cell(""))),
         // A `%` stands for how many nodes died.
         ("POISON", format!("[[{}]]", poison_message(0).replacen('0', "%", 1))),
+        ("GONE", format!("[[{GONE}]]")),
         ("TRIGGERS", format!("{{{triggers} }}")),
         ("MAX_NUMBER", Token::MAX.0.to_string()),
         ("MAX_CRASHES", MAX_CRASHES.to_string()),

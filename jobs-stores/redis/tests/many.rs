@@ -21,7 +21,7 @@ async fn attach(store: &RedisStore, lease: Duration) {
     store.attach(Attach { session, lease, node, links: vec![link], gone: Vec::new() }).await.unwrap();
 }
 
-/// So many runs of one item.
+/// Makes `n` runs of one item each.
 async fn runs(store: &RedisStore, n: u64) -> Vec<RunId> {
     let mut runs = Vec::new();
     for requests in (1..=n).collect::<Vec<_>>().chunks(200) {

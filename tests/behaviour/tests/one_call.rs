@@ -211,6 +211,15 @@ impl Work {
     }
 }
 
+impl Work {
+    /// Each of the items `0..n` has been done, and none twice.
+    fn has_done_each_once(&self, n: u32) {
+        let mut all = self.log.all();
+        all.sort_unstable();
+        assert!(all.iter().copied().eq(0..n), "each is done once");
+    }
+}
+
 async fn start() -> (Running, Work, Choosy) {
     tokio::time::pause();
     let (work, choosy) = (Work::default(), Choosy::new());
@@ -270,7 +279,7 @@ async fn a_refusal_to_lease_costs_no_result() -> Result<()> {
     let report = t.run("work.many").await?;
     assert!(choosy.count("settle") >= 5, "{}", choosy.count("settle"));
     assert_eq!((report.counts.ok, report.counts.discarded, report.counts.dead), (49, 1, 0));
-    assert_eq!(work.log.all().len(), ITEMS as usize, "each is done once");
+    work.has_done_each_once(ITEMS);
     Ok(())
 }
 
@@ -289,7 +298,7 @@ async fn a_result_that_is_not_answered_holds_up_no_other() -> Result<()> {
     t.advance(MINUTE).await;
     let report = t.client().report(run.id()).await?;
     assert_eq!((report.state, report.counts.ok, report.counts.discarded), (RunState::Succeeded, 49, 1));
-    assert_eq!(work.log.all().len(), ITEMS as usize, "each is done once");
+    work.has_done_each_once(ITEMS);
     Ok(())
 }
 
@@ -309,7 +318,7 @@ async fn a_call_that_was_done_and_not_answered_leases_once() -> Result<()> {
     t.advance(SECOND).await;
     let report = t.client().report(run.id()).await?;
     assert_eq!((report.counts.ok, count(&t, is_lost)), (u64::from(ITEMS), 0));
-    assert_eq!(work.log.all().len(), ITEMS as usize, "each is done once");
+    work.has_done_each_once(ITEMS);
     Ok(())
 }
 
@@ -420,9 +429,7 @@ async fn a_query_finds_on_while_the_store_takes_what_it_found() -> Result<()> {
         "each takes what has been found meanwhile: {}",
         choosy.count("append")
     );
-    let mut all = work.log.all();
-    all.sort_unstable();
-    assert!(all.iter().copied().eq(0..WIDE), "each is done once");
+    work.has_done_each_once(WIDE);
     Ok(())
 }
 
@@ -477,7 +484,7 @@ async fn a_call_that_is_refused_after_it_was_done_settles_what_follows() -> Resu
     work.gate.open();
     t.advance(3 * MINUTE).await;
     assert_eq!(t.client().report(run.id()).await?.counts.ok, u64::from(ITEMS));
-    assert_eq!(work.log.all().len(), ITEMS as usize, "each is done once");
+    work.has_done_each_once(ITEMS);
     Ok(())
 }
 
@@ -543,9 +550,7 @@ async fn a_query_too_wide(fate: Fate) -> Result<()> {
     choosy.decides(move |call| if is_wide(call) { fate } else { Fate::Answered });
     let report = tokio::time::timeout(60 * MINUTE, t.run("work.wide")).await.expect("it ends")?;
     assert_eq!((report.state, report.counts.ok), (RunState::Succeeded, u64::from(WIDE)));
-    let mut all = work.log.all();
-    all.sort_unstable();
-    assert!(all.iter().copied().eq(0..WIDE), "each is found once");
+    work.has_done_each_once(WIDE);
     Ok(())
 }
 

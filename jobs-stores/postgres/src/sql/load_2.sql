@@ -454,19 +454,20 @@ BEGIN
                    WHERE ready.number = of_run AND ready.header IS NOT NULL AND line.job = of_job AND line.kind < 4);
 END $$;
 
+-- Any of the numbers between these, in one look: called in a condition it would be another one for each row.
+CREATE FUNCTION anywhere_2(oldest bigint, newest bigint) RETURNS bigint LANGUAGE sql AS
+    $$ SELECT oldest + floor(random() * (newest - oldest + 1))::bigint $$;
+
 -- A cancelled run of which something waits, and at most so many chunks of it; and whether there are others: of the hundred
 -- oldest that were cancelled and of a hundred from anywhere on. A run is
 -- looked after as long as anything of it waits or is held: who holds it may have read it before the cancel, and put it back.
 CREATE FUNCTION swept_2(of_ns integer, most bigint) RETURNS SETOF fact_2 LANGUAGE plpgsql AS $$
 DECLARE
-    oldest bigint;
-    newest bigint;
     anywhere bigint;
     looked_at bigint[];
     ids bigint[];
 BEGIN
-    SELECT min(id), max(id) INTO oldest, newest FROM run WHERE ns = of_ns AND sweep;
-    anywhere := oldest + floor(random() * (newest - oldest + 1))::bigint;
+    SELECT anywhere_2(min(id), max(id)) INTO anywhere FROM run WHERE ns = of_ns AND sweep;
     looked_at := ARRAY((SELECT id FROM run WHERE ns = of_ns AND sweep ORDER BY id LIMIT 100)
         UNION (SELECT id FROM run WHERE ns = of_ns AND sweep AND id >= anywhere ORDER BY id LIMIT 100));
     UPDATE run SET sweep = false WHERE id = ANY (ARRAY(
@@ -500,14 +501,10 @@ END $$;
 -- statement sees it.
 CREATE FUNCTION lost_2(of_ns integer, clock bigint) RETURNS SETOF fact_2 LANGUAGE plpgsql AS $$
 DECLARE
-    oldest bigint;
-    newest bigint;
     anywhere bigint;
     ids bigint[];
 BEGIN
-    SELECT min(id), max(id) INTO oldest, newest FROM run WHERE ns = of_ns AND finished IS NULL;
-    -- Once, and not for each run.
-    anywhere := oldest + floor(random() * (newest - oldest + 1))::bigint;
+    SELECT anywhere_2(min(id), max(id)) INTO anywhere FROM run WHERE ns = of_ns AND finished IS NULL;
     ids := ARRAY(SELECT o.id FROM (
             (SELECT run.id, run.job FROM run WHERE ns = of_ns AND finished IS NULL AND NOT sweep AND NOT ended ORDER BY run.id LIMIT 50)
             UNION

@@ -3,9 +3,12 @@
 #![allow(dead_code, reason = "each test takes what it needs")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
 
-use std::sync::{
-    OnceLock,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 #[allow(unused_imports, reason = "each test takes what it needs")]
@@ -53,4 +56,13 @@ pub(crate) async fn connect(server: &Server) -> PgConnection {
 pub(crate) async fn run(server: &Server, sql: &str) {
     let mut conn = connect(server).await;
     sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut conn).await.unwrap();
+}
+
+/// Waits until a transaction waits for another.
+pub(crate) async fn somebody_waits(server: &Server) {
+    let mut conn = connect(server).await;
+    let waits = "SELECT FROM pg_locks WHERE NOT granted";
+    while sqlx::raw_sql(waits).fetch_optional(&mut conn).await.unwrap().is_none() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }

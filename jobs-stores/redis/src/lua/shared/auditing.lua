@@ -169,8 +169,7 @@ local function audit_rest(job, over)
             end
             raise(run, 'dead', math.max(lost, 0))
             set(run, 'fresh', '0')
-            local message = 'its items are gone: they were removed from the store'
-            count_errors(run, id .. '-0', math.max(lost, 1), { kind = 'Undecodable', message = message })
+            count_errors(run, id .. '-0', math.max(lost, 1), { kind = 'Undecodable', message = GONE })
             over[#over + 1] = id
         end
     end
